@@ -1,0 +1,227 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Policy is what a Verifier goes by. Nothing of it may be changed after NewVerifier.
+type Policy struct {
+	Roots []*x509.Certificate // the trust anchors; at least one
+
+	// CRLs binds each issuer that is named by one of them: what it has issued is accepted only
+	// while a list of that issuer is at hand that is signed by its key and is not past its
+	// nextUpdate. Issuers without a list here are not asked for one.
+	CRLs []*x509.RevocationList
+
+	CNFallback bool // take the CN of a certificate without any subjectAltName; default: do not
+	StrictEKU  bool // demand id-kp-sipDomain of RFC 5924; default: what TLS demands will do
+	MustStaple bool // honour the TLS feature status_request (RFC 7633) of a server's certificate; default: do not
+
+	MaxNames      int // names in a certificate; more refuse it whole; 0: 8192
+	MaxChain      int // certificates that a peer may present; 0: 10
+	MaxChainBytes int // bytes of them together; 0: 128 KiB
+
+	Now func() time.Time // the time; nil: time.Now
+}
+
+// Limits where Policy gives none. They let through a certificate of some five thousand domains,
+// and keep what a peer can make us compute within some milliseconds.
+const (
+	defaultMaxNames      = 8192
+	defaultMaxChain      = 10
+	defaultMaxChainBytes = 128 << 10
+)
+
+// Role is the part that the peer plays in the TLS handshake.
+type Role uint8
+
+// The roles.
+const (
+	Server Role = iota // the peer was dialed and presented a server's certificate
+	Client             // the peer has dialed and presented a client's certificate
+)
+
+// String returns "server" or "client".
+func (r Role) String() string {
+	if r == Client {
+		return "client"
+	}
+	return "server"
+}
+
+// Peer is who stands at the far end of an authenticated connection.
+type Peer struct {
+	Identities Set // never empty
+
+	// MayAlias tells that the certificate would also have been accepted in the other direction,
+	// so that requests may go backwards over this connection: RFC 5923, Section 5. It is false
+	// for a client whose certificate could never serve, such as one limited to clientAuth.
+	MayAlias bool
+
+	Fingerprint [32]byte  // SHA-256 of the certificate
+	NotAfter    time.Time // when the first certificate of the chain ends
+	Serial      string    // the certificate's serial number in hexadecimal
+	Issuer      string    // the issuer's name, escaped and cut, for logs
+}
+
+// Verifier validates what peers present. It does not change after NewVerifier, but for a cache
+// within, and may be used by several goroutines. New trust anchors or CRLs need a new one.
+type Verifier struct {
+	policy Policy
+	roots  *x509.CertPool
+	crls   revocations
+}
+
+// NewVerifier returns a Verifier for p. The error is for a policy without trust anchors, or with a
+// CRL that could never be used.
+func NewVerifier(p Policy) (*Verifier, error) {
+	if len(p.Roots) == 0 {
+		return nil, errors.New("identity: no trust anchors, so that no peer could be authenticated")
+	}
+	if p.MaxNames <= 0 {
+		p.MaxNames = defaultMaxNames
+	}
+	if p.MaxChain <= 0 {
+		p.MaxChain = defaultMaxChain
+	}
+	if p.MaxChainBytes <= 0 {
+		p.MaxChainBytes = defaultMaxChainBytes
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	v := &Verifier{policy: p, roots: x509.NewCertPool()}
+	for _, root := range p.Roots {
+		v.roots.AddCert(withoutOpaqueURIs(root))
+	}
+	var err error
+	if v.crls, err = newRevocations(p.CRLs); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// VerifyConnection authenticates the peer of a finished handshake. It is made for
+// tls.Config.VerifyConnection, which unlike VerifyPeerCertificate is called on resumed sessions as
+// well. The reference is the domain that the peer must prove: for a server the host of the URI that
+// was given to RFC 3263, never a name that DNS came up with (RFC 5922, Section 7.3). A server
+// without a reference is refused. For a client the reference is "" (RFC 5922, Section 7.4), or a
+// domain that it must be. The error is a *VerifyError.
+func (v *Verifier) VerifyConnection(cs tls.ConnectionState, role Role, reference string) (*Peer, error) {
+	peer, err := v.Verify(cs.PeerCertificates, role, cs.OCSPResponse)
+	if err != nil {
+		return nil, err
+	}
+	if reference == "" && role == Client {
+		return peer, nil
+	}
+	if !peer.Identities.Contains(reference) {
+		return nil, &VerifyError{
+			Reason: ReasonMismatch,
+			Text:   fmt.Sprintf("certificate of %s names %s, not %s", describe(cs.PeerCertificates[0]), peer.Identities, plain(reference)),
+		}
+	}
+	return peer, nil
+}
+
+// Verify validates the certificates that a peer presented, its own first, and finds its
+// identities. staple is the OCSP response that came with them, or nil. The error is a
+// *VerifyError; a certificate without any identity is refused too.
+func (v *Verifier) Verify(chain []*x509.Certificate, role Role, staple []byte) (*Peer, error) {
+	if len(chain) == 0 {
+		return nil, &VerifyError{Reason: ReasonNoCertificate, Text: "the " + role.String() + " presented no certificate"}
+	}
+	leaf := chain[0]
+	refuse := func(reason Reason, err error, format string, args ...any) (*Peer, error) {
+		text := fmt.Sprintf("certificate of %s: ", describe(leaf)) + fmt.Sprintf(format, args...)
+		return nil, &VerifyError{Reason: reason, Text: text, Err: err}
+	}
+	names, f := v.inspect(chain)
+	if f != nil {
+		return refuse(f.reason, f.err, "%s", f.text)
+	}
+	now := v.policy.Now()
+	paths, f := v.paths(chain, now)
+	if f != nil {
+		return refuse(f.reason, f.err, "%s", f.text)
+	}
+	path, mayAlias, f := v.choose(paths, role, now)
+	if f != nil {
+		return refuse(f.reason, f.err, "%s", f.text)
+	}
+	if f := v.checkStaple(path, role, staple, now); f != nil {
+		return refuse(f.reason, f.err, "%s", f.text)
+	}
+	set, dropped := names.identities(leaf, v.policy.CNFallback, newConstraints(path).allowHost)
+	switch {
+	case set.IsZero() && dropped != "":
+		return refuse(ReasonConstraint, nil, "the name constraints of its issuer forbid the domain %s", quote(dropped))
+	case set.IsZero():
+		return refuse(ReasonNoIdentity, nil, "it names no SIP domain")
+	}
+	return &Peer{
+		Identities:  set,
+		MayAlias:    mayAlias,
+		Fingerprint: sha256.Sum256(leaf.Raw),
+		NotAfter:    ends(path),
+		Serial:      leaf.SerialNumber.Text(16),
+		Issuer:      describeName(leaf.Issuer),
+	}, nil
+}
+
+// choose returns the first of paths that all checks of our own let through, and prefers one that
+// would also do in the other direction.
+func (v *Verifier) choose(paths [][]*x509.Certificate, role Role, now time.Time) (path []*x509.Certificate, mayAlias bool, f *fault) {
+	for _, p := range paths {
+		if pf := v.checkPath(p, role, now); pf != nil {
+			if f == nil {
+				f = pf
+			}
+			continue
+		}
+		alias := role == Server || checkExtKeyUsage(p, Server, v.policy.StrictEKU) == nil
+		if path == nil || alias {
+			path, mayAlias = p, alias
+		}
+		if mayAlias {
+			break
+		}
+	}
+	if path == nil {
+		return nil, false, f
+	}
+	return path, mayAlias, nil
+}
+
+// checkPath makes those checks of a path that crypto/x509 leaves out.
+func (v *Verifier) checkPath(path []*x509.Certificate, role Role, now time.Time) *fault {
+	if f := checkKeys(path); f != nil {
+		return f
+	}
+	if f := checkKeyUsage(path); f != nil {
+		return f
+	}
+	if f := checkExtKeyUsage(path, role, v.policy.StrictEKU); f != nil {
+		return f
+	}
+	if f := newConstraints(path).checkURIs(path); f != nil {
+		return f
+	}
+	return v.crls.check(path, now)
+}
+
+// ends returns when the first certificate of path ends.
+func ends(path []*x509.Certificate) time.Time {
+	end := path[0].NotAfter
+	for _, c := range path[1:] {
+		if c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
+}
