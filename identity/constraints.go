@@ -20,6 +20,7 @@ type constraints struct {
 type caConstraints struct {
 	depth                    int // of the CA in the path: it binds what is below
 	permittedDNS, excludeDNS map[string]bool
+	parents                  map[string]bool // of excludeDNS: what a wildcard may stand for
 	permittedURI, excludeURI map[string]bool
 }
 
@@ -36,6 +37,14 @@ func newConstraints(path []*x509.Certificate) *constraints {
 			excludeDNS:   trees(ca.ExcludedDNSDomains),
 			permittedURI: trees(ca.PermittedURIDomains),
 			excludeURI:   trees(ca.ExcludedURIDomains),
+		}
+		for tree := range c.excludeDNS {
+			if i := strings.IndexByte(tree, '.'); i > 0 {
+				if c.parents == nil {
+					c.parents = make(map[string]bool)
+				}
+				c.parents[tree[i:]] = true
+			}
 		}
 		if len(c.permittedDNS)+len(c.excludeDNS)+len(c.permittedURI)+len(c.excludeURI) > 0 {
 			all.cas = append(all.cas, c)
@@ -63,7 +72,10 @@ func (c *constraints) allowHost(name string) bool {
 		if ca.permittedDNS != nil && !inDNSTree(ca.permittedDNS, name) {
 			return false
 		}
-		if inDNSTree(ca.excludeDNS, name) || coversExcluded(ca.excludeDNS, name) {
+		if inDNSTree(ca.excludeDNS, name) {
+			return false
+		}
+		if parent, wild := strings.CutPrefix(name, "*"); wild && ca.parents[parent] {
 			return false
 		}
 	}
@@ -93,20 +105,6 @@ func below(trees map[string]bool, name string) bool {
 func inDomain(trees map[string]bool, name string) bool {
 	for i := 1; i < len(name); i++ {
 		if name[i] == '.' && trees[name[i:]] {
-			return true
-		}
-	}
-	return false
-}
-
-// coversExcluded reports whether the wildcard name could stand for a name that is excluded.
-func coversExcluded(trees map[string]bool, name string) bool {
-	parent, ok := strings.CutPrefix(name, "*")
-	if !ok {
-		return false
-	}
-	for tree := range trees {
-		if strings.HasSuffix(tree, parent) {
 			return true
 		}
 	}

@@ -46,6 +46,8 @@ func (v *Verifier) paths(chain []*x509.Certificate, now time.Time) ([][]*x509.Ce
 	if f := checkSignature(chain[0]); f != nil && !slices.ContainsFunc(v.policy.Roots, chain[0].Equal) {
 		return nil, f
 	}
+	leaf := withoutOpaqueURIs(chain[0])
+	whole := map[*x509.Certificate]*x509.Certificate{leaf: chain[0]}
 	pool := x509.NewCertPool()
 	var weak *fault
 	for _, c := range chain[1:] {
@@ -57,9 +59,11 @@ func (v *Verifier) paths(chain []*x509.Certificate, now time.Time) ([][]*x509.Ce
 			weak = f // of no use for a path, and not worth its arithmetic
 			continue
 		}
-		pool.AddCert(withoutOpaqueURIs(c))
+		bare := withoutOpaqueURIs(c)
+		whole[bare] = c
+		pool.AddCert(bare)
 	}
-	paths, err := withoutOpaqueURIs(chain[0]).Verify(x509.VerifyOptions{
+	paths, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         v.roots,
 		Intermediates: pool,
 		CurrentTime:   now,
@@ -72,11 +76,18 @@ func (v *Verifier) paths(chain []*x509.Certificate, now time.Time) ([][]*x509.Ce
 		}
 		return nil, f
 	}
+	for _, path := range paths {
+		for i, c := range path {
+			if w, found := whole[c]; found {
+				path[i] = w
+			}
+		}
+	}
 	return paths, nil
 }
 
 // withoutOpaqueURIs returns a copy of c without those names that crypto/x509 cannot hold against
-// name constraints, and because of which it would refuse every SIP-URI. Constraints.checkURIs
+// name constraints, and because of which it would refuse every SIP-URI. The method constraints.checkURIs
 // makes good for it.
 func withoutOpaqueURIs(c *x509.Certificate) *x509.Certificate {
 	if !slices.ContainsFunc(c.URIs, isOpaque) {

@@ -1,12 +1,240 @@
 package identity
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-type revocations struct{}
+// This file holds paths against CRLs by RFC 5280, Section 6.3, with hard failure: an issuer that is
+// named by any configured list must be covered by a list that holds.
 
-func newRevocations(list []*x509.RevocationList) (revocations, error) { return revocations{}, nil }
+// Extensions of a CRL: RFC 5280, Section 5.2.
+var (
+	oidCRLNumber    = asn1.ObjectIdentifier{2, 5, 29, 20}
+	oidDelta        = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidDistribution = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidReasonCode   = asn1.ObjectIdentifier{2, 5, 29, 21}
+	oidCertIssuer   = asn1.ObjectIdentifier{2, 5, 29, 29}
+)
 
-func (r revocations) check(path []*x509.Certificate, now time.Time) *fault { return nil }
+// removeFromCRL is the reason code with which a delta CRL takes a hold back: RFC 5280,
+// Section 5.3.1.
+const removeFromCRL = 8
+
+// revocations are the configured CRLs, by the raw name of their issuer.
+type revocations struct {
+	byIssuer map[string][]*crl
+}
+
+// crl is one list, made ready to be asked.
+type crl struct {
+	list    *x509.RevocationList
+	revoked map[string]int // serial number -> reason code
+	base    *big.Int       // the list that a delta adds to; nil: a complete list
+	users   bool           // it is about end entities only
+	cas     bool           // it is about CAs only
+
+	mu       sync.Mutex            // guards the field below
+	verified map[[32]byte]struct{} // the issuers whose key is known to have signed it
+}
+
+// newRevocations makes the lists ready. The error is for one whose critical extensions are not
+// known here, or which is limited in a way that it cannot be used.
+func newRevocations(lists []*x509.RevocationList) (revocations, error) {
+	r := revocations{byIssuer: make(map[string][]*crl)}
+	for _, list := range lists {
+		c, err := newCRL(list)
+		if err != nil {
+			return revocations{}, fmt.Errorf("identity: the CRL of %s cannot be used: %w", describeName(list.Issuer), err)
+		}
+		r.byIssuer[string(list.RawIssuer)] = append(r.byIssuer[string(list.RawIssuer)], c)
+	}
+	return r, nil
+}
+
+func newCRL(list *x509.RevocationList) (*crl, error) {
+	c := &crl{
+		list:     list,
+		revoked:  make(map[string]int, len(list.RevokedCertificateEntries)),
+		verified: make(map[[32]byte]struct{}),
+	}
+	for _, ext := range list.Extensions {
+		switch {
+		case ext.Id.Equal(oidDelta):
+			c.base = new(big.Int)
+			der := cryptobyte.String(ext.Value)
+			if !der.ReadASN1Integer(c.base) || list.Number == nil {
+				return nil, errors.New("its delta indicator or number cannot be read")
+			}
+		case ext.Id.Equal(oidDistribution):
+			if err := c.readDistribution(ext.Value); err != nil {
+				return nil, err
+			}
+		case ext.Critical && !ext.Id.Equal(oidCRLNumber) && !ext.Id.Equal(oidAuthorityKey):
+			return nil, fmt.Errorf("its critical extension %s is not known here", ext.Id)
+		}
+	}
+	for _, entry := range list.RevokedCertificateEntries {
+		for _, ext := range entry.Extensions {
+			if ext.Id.Equal(oidCertIssuer) || ext.Critical && !ext.Id.Equal(oidReasonCode) {
+				return nil, fmt.Errorf("its entry for serial number %s has a critical extension that is not known here", cutText(entry.SerialNumber.Text(16)))
+			}
+		}
+		c.revoked[string(entry.SerialNumber.Bytes())] = entry.ReasonCode
+	}
+	return c, nil
+}
+
+// readDistribution reads an issuingDistributionPoint: RFC 5280, Section 5.2.5. A list of some
+// reasons only, or of other issuers' certificates, says nothing of a certificate that is not on it.
+func (c *crl) readDistribution(value []byte) error {
+	der := cryptobyte.String(value)
+	var seq cryptobyte.String
+	if !der.ReadASN1(&seq, cbasn1.SEQUENCE) {
+		return errors.New("its distribution point cannot be read")
+	}
+	for !seq.Empty() {
+		var field cryptobyte.String
+		var tag cbasn1.Tag
+		if !seq.ReadAnyASN1(&field, &tag) {
+			return errors.New("its distribution point cannot be read")
+		}
+		set := len(field) == 1 && field[0] != 0
+		switch tag {
+		case cbasn1.Tag(1).ContextSpecific():
+			c.users = set
+		case cbasn1.Tag(2).ContextSpecific():
+			c.cas = set
+		case cbasn1.Tag(0).ContextSpecific().Constructed():
+			return errors.New("it covers one distribution point only")
+		default:
+			return errors.New("it covers some reasons, attribute certificates or other issuers only")
+		}
+	}
+	return nil
+}
+
+// check holds each certificate of path but the trust anchor against the lists of its issuer.
+func (r revocations) check(path []*x509.Certificate, now time.Time) *fault {
+	for i, cert := range path[:len(path)-1] {
+		issuer := path[i+1]
+		lists := r.byIssuer[string(issuer.RawSubject)]
+		if len(lists) == 0 {
+			continue
+		}
+		f := checkRevoked(cert, issuer, lists, now)
+		if f != nil {
+			if i > 0 {
+				f.text = fmt.Sprintf("its CA %s: %s", describe(cert), f.text)
+			}
+			return f
+		}
+	}
+	return nil
+}
+
+// checkRevoked holds cert against the lists that bear the name of its issuer. Only those count that
+// the issuer's key has signed, since another CA may have the same name; of these the newest complete
+// list decides, with the newest delta to it. Lists of the same age all count.
+func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) *fault {
+	unknown := func(why string) *fault {
+		return &fault{reason: ReasonRevocation, text: fmt.Sprintf("whether it is revoked is not known: %s of its issuer %s", why, describe(issuer))}
+	}
+	signed := slices.DeleteFunc(slices.Clone(lists), func(c *crl) bool { return !c.signedBy(issuer) })
+	if len(signed) == 0 {
+		return unknown("no configured CRL is signed by the key")
+	}
+	covering := slices.DeleteFunc(signed, func(c *crl) bool { return cert.IsCA && c.users || !cert.IsCA && c.cas })
+	base := newest(covering, func(c *crl) bool { return c.base == nil })
+	if len(base) == 0 {
+		return unknown("no complete CRL for such certificates is configured")
+	}
+	delta := newest(covering, func(c *crl) bool {
+		return c.base != nil && !c.list.ThisUpdate.Before(base[0].list.ThisUpdate)
+	})
+	for _, c := range slices.Concat(base, delta) {
+		switch {
+		case now.Before(c.list.ThisUpdate):
+			return unknown("the CRL is not valid before " + day(c.list.ThisUpdate) + ",")
+		case !now.Before(c.list.NextUpdate):
+			return unknown("the CRL has ended on " + day(c.list.NextUpdate) + ",")
+		}
+	}
+	serial := string(cert.SerialNumber.Bytes())
+	for _, c := range delta {
+		if number := base[0].list.Number; number == nil || number.Cmp(c.base) < 0 {
+			return unknown("the delta CRL builds on a newer list than the one that is configured")
+		}
+	}
+	for _, c := range delta {
+		switch code, found := c.revoked[serial]; {
+		case found && code != removeFromCRL:
+			return revokedFault()
+		case found:
+			return nil
+		}
+	}
+	for _, c := range base {
+		if _, found := c.revoked[serial]; found {
+			return revokedFault()
+		}
+	}
+	return nil
+}
+
+func revokedFault() *fault {
+	return &fault{reason: ReasonRevoked, text: "its issuer has revoked it (CRL)"}
+}
+
+// newest returns those of lists that are of the kind wanted and that were issued last.
+func newest(lists []*crl, kind func(*crl) bool) []*crl {
+	var found []*crl
+	for _, c := range lists {
+		if !kind(c) {
+			continue
+		}
+		if len(found) > 0 {
+			switch age := c.list.ThisUpdate.Compare(found[0].list.ThisUpdate); {
+			case age < 0:
+				continue
+			case age > 0:
+				found = nil
+			}
+		}
+		found = append(found, c)
+	}
+	return found
+}
+
+// signedBy reports whether the key of issuer has signed the list, and issuer may sign lists. It
+// remembers for which issuers that is so, because a list may be long.
+func (c *crl) signedBy(issuer *x509.Certificate) bool {
+	const most = 64
+	id := sha256.Sum256(issuer.Raw)
+	c.mu.Lock()
+	_, known := c.verified[id]
+	c.mu.Unlock()
+	if known {
+		return true
+	}
+	if c.list.CheckSignatureFrom(issuer) != nil {
+		return false
+	}
+	c.mu.Lock()
+	if len(c.verified) < most {
+		c.verified[id] = struct{}{}
+	}
+	c.mu.Unlock()
+	return true
+}

@@ -150,56 +150,77 @@ func (v *Verifier) Verify(chain []*x509.Certificate, role Role, staple []byte) (
 	if f != nil {
 		return refuse(f.reason, f.err, "%s", f.text)
 	}
-	path, mayAlias, f := v.choose(paths, role, now)
-	if f != nil {
-		return refuse(f.reason, f.err, "%s", f.text)
+	found, f := v.choose(paths, names, role, now)
+	if f == nil {
+		f = v.checkStaple(found.path, role, staple, now)
 	}
-	if f := v.checkStaple(path, role, staple, now); f != nil {
-		return refuse(f.reason, f.err, "%s", f.text)
-	}
-	set, dropped := names.identities(leaf, v.policy.CNFallback, newConstraints(path).allowHost)
 	switch {
-	case set.IsZero() && dropped != "":
-		return refuse(ReasonConstraint, nil, "the name constraints of its issuer forbid the domain %s", quote(dropped))
-	case set.IsZero():
+	case f != nil:
+		return refuse(f.reason, f.err, "%s", f.text)
+	case found.set.IsZero() && found.dropped != "":
+		return refuse(ReasonConstraint, nil, "the name constraints of its issuer forbid the domain %s", quote(found.dropped))
+	case found.set.IsZero():
 		return refuse(ReasonNoIdentity, nil, "it names no SIP domain")
 	}
 	return &Peer{
-		Identities:  set,
-		MayAlias:    mayAlias,
+		Identities:  found.set,
+		MayAlias:    found.mayAlias,
 		Fingerprint: sha256.Sum256(leaf.Raw),
-		NotAfter:    ends(path),
+		NotAfter:    ends(found.path),
 		Serial:      leaf.SerialNumber.Text(16),
 		Issuer:      describeName(leaf.Issuer),
 	}, nil
 }
 
-// choose returns the first of paths that all checks of our own let through, and prefers one that
-// would also do in the other direction.
-func (v *Verifier) choose(paths [][]*x509.Certificate, role Role, now time.Time) (path []*x509.Certificate, mayAlias bool, f *fault) {
-	for _, p := range paths {
-		if pf := v.checkPath(p, role, now); pf != nil {
+// candidate is a path that holds, with what it proves.
+type candidate struct {
+	path     []*x509.Certificate
+	set      Set
+	dropped  string // an identity that the path's constraints forbid
+	mayAlias bool
+}
+
+// worth orders candidates: one path is enough (RFC 5280, Section 6), so the best counts.
+func (c candidate) worth() int {
+	worth := 0
+	if !c.set.IsZero() {
+		worth += 4
+	}
+	if c.dropped == "" {
+		worth += 2
+	}
+	if c.mayAlias {
+		worth++
+	}
+	return worth
+}
+
+// choose returns the best of paths among those that all checks of our own let through. Without any
+// it returns why the first did not pass.
+func (v *Verifier) choose(paths [][]*x509.Certificate, names altNames, role Role, now time.Time) (best candidate, f *fault) {
+	for _, path := range paths {
+		limits := newConstraints(path)
+		if pf := v.checkPath(path, limits, role, now); pf != nil {
 			if f == nil {
 				f = pf
 			}
 			continue
 		}
-		alias := role == Server || checkExtKeyUsage(p, Server, v.policy.StrictEKU) == nil
-		if path == nil || alias {
-			path, mayAlias = p, alias
-		}
-		if mayAlias {
-			break
+		c := candidate{path: path}
+		c.set, c.dropped = names.identities(path[0], v.policy.CNFallback, limits.allowHost)
+		c.mayAlias = role == Server || checkExtKeyUsage(path, Server, v.policy.StrictEKU) == nil
+		if best.path == nil || c.worth() > best.worth() {
+			best = c
 		}
 	}
-	if path == nil {
-		return nil, false, f
+	if best.path != nil {
+		f = nil
 	}
-	return path, mayAlias, nil
+	return best, f
 }
 
 // checkPath makes those checks of a path that crypto/x509 leaves out.
-func (v *Verifier) checkPath(path []*x509.Certificate, role Role, now time.Time) *fault {
+func (v *Verifier) checkPath(path []*x509.Certificate, limits *constraints, role Role, now time.Time) *fault {
 	if f := checkKeys(path); f != nil {
 		return f
 	}
@@ -209,7 +230,7 @@ func (v *Verifier) checkPath(path []*x509.Certificate, role Role, now time.Time)
 	if f := checkExtKeyUsage(path, role, v.policy.StrictEKU); f != nil {
 		return f
 	}
-	if f := newConstraints(path).checkURIs(path); f != nil {
+	if f := limits.checkURIs(path); f != nil {
 		return f
 	}
 	return v.crls.check(path, now)

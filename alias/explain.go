@@ -1,0 +1,55 @@
+package alias
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// Explain answers as Find does, tells of each row of the address what spoke for or against it, and
+// changes nothing.
+func (t *Table) Explain(to sipaddr.Resolved, reference string, now time.Time) Decision {
+	e, reason := t.search(to, reference, now)
+	d := Decision{Reason: reason}
+	if e != nil {
+		d.Conn = e.row.Conn
+	}
+	for _, other := range t.byAddr[canonical(to)] {
+		d.Considered = append(d.Considered, Verdict{Row: other.row, Reason: other.judge(reference, now)})
+	}
+	return d
+}
+
+// Rows returns a copy of all rows, those of one address together and the newest of them first.
+func (t *Table) Rows() []Row {
+	all := make([]*entry, 0, t.rows)
+	for _, list := range t.byAddr {
+		all = append(all, list...)
+	}
+	slices.SortFunc(all, func(a, b *entry) int {
+		if c := a.row.Resolved.Compare(b.row.Resolved); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.seq, a.seq)
+	})
+	rows := make([]Row, len(all))
+	for i, e := range all {
+		rows[i] = e.row
+	}
+	return rows
+}
+
+// RowsOf returns a copy of the rows of one connection, in the order in which they were added.
+func (t *Table) RowsOf(id ConnID) []Row {
+	c := t.byConn[id]
+	if c == nil {
+		return nil
+	}
+	rows := make([]Row, len(c.entries))
+	for i, e := range c.entries {
+		rows[i] = e.row
+	}
+	return rows
+}

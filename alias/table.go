@@ -1,0 +1,254 @@
+package alias
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// Config limits a table. The zero value of each field is its default.
+type Config struct {
+	MaxRowsPerConn int // rows that one connection may have; 0: 8
+	MaxRowsPerPeer int // rows of one certificate for one address, of which the oldest gives way; 0: 8
+	MaxRows        int // rows of the table; 0: 65536
+}
+
+// maxMadeBy is how much of a Call-ID a row keeps, in bytes.
+const maxMadeBy = 64
+
+// Table is the alias table of one served domain: RFC 5923, Section 9.3. Make one with New. It
+// takes no locks; its owner sees to it that one goroutine at a time uses it.
+type Table struct {
+	local  string
+	cfg    Config
+	byAddr map[sipaddr.Resolved][]*entry // newest first
+	byConn map[ConnID]*conn
+	rows   int
+	added  uint64
+}
+
+// entry is a row in the table. row.Resolved is the key under which it stands in byAddr.
+type entry struct {
+	row  Row
+	conn *conn
+	seq  uint64 // in which order the rows were added
+}
+
+// conn is what the table knows of a connection. A connection that is closing stays known, without
+// rows if need be, until Remove, so that no row can be added to it.
+type conn struct {
+	entries []*entry
+	closing bool
+}
+
+// New returns an empty table for requests on behalf of localDomain, which may be "" for those that
+// are on behalf of no domain.
+func New(localDomain string, cfg Config) *Table {
+	if cfg.MaxRowsPerConn <= 0 {
+		cfg.MaxRowsPerConn = 8
+	}
+	if cfg.MaxRowsPerPeer <= 0 {
+		cfg.MaxRowsPerPeer = 8
+	}
+	if cfg.MaxRows <= 0 {
+		cfg.MaxRows = 65536
+	}
+	return &Table{
+		local:  normalDomain(localDomain),
+		cfg:    cfg,
+		byAddr: make(map[sipaddr.Resolved][]*entry),
+		byConn: make(map[ConnID]*conn),
+	}
+}
+
+// LocalDomain returns the domain of the table, in lower-case A-labels.
+func (t *Table) LocalDomain() string { return t.local }
+
+// Len returns the number of rows.
+func (t *Table) Len() int { return t.rows }
+
+// Add adds a row, or brings the row of the same connection and address up to date. It reports Reuse
+// for a row that stands, and otherwise why it was not taken. A row never displaces one of another
+// certificate: both stand, and the identities decide (RFC 5923, Section 9.3).
+func (t *Table) Add(row Row) (added bool, reason Reason) {
+	row.Resolved = canonical(row.Resolved)
+	if reason := t.acceptable(row); reason != Reuse {
+		return false, reason
+	}
+	row.LocalDomain = t.local
+	row.MadeBy = cutMadeBy(row.MadeBy)
+	c := t.byConn[row.Conn]
+	if c != nil {
+		if c.closing {
+			return false, Closing
+		}
+		for _, e := range c.entries {
+			if e.row.Resolved == row.Resolved {
+				e.row = row
+				return true, Reuse
+			}
+		}
+		if len(c.entries) >= t.cfg.MaxRowsPerConn {
+			return false, TooManyRows
+		}
+	}
+	if t.rows >= t.cfg.MaxRows {
+		return false, TooManyRows
+	}
+	if c == nil {
+		c = &conn{}
+		t.byConn[row.Conn] = c
+	}
+	t.added++
+	e := &entry{row: row, conn: c, seq: t.added}
+	c.entries = append(c.entries, e)
+	t.byAddr[row.Resolved] = slices.Insert(t.byAddr[row.Resolved], 0, e)
+	t.rows++
+	t.thin(row)
+	return true, Reuse
+}
+
+// acceptable holds a row against what RFC 5923 demands before one is formed.
+func (t *Table) acceptable(row Row) Reason {
+	switch {
+	case row.Conn == 0 || !row.Resolved.IsValid():
+		return BadRow
+	case !row.Resolved.Transport.Secure():
+		return NotTLS // RFC 5923, Section 9.3
+	case row.Identities.IsZero():
+		return Unauthenticated // RFC 5923, Section 9.2
+	case normalDomain(row.LocalDomain) != t.local:
+		return OtherLocalDomain // RFC 5923, Section 9.3
+	}
+	return Reuse
+}
+
+// thin drops the oldest row of an address with the same certificate as row when there are too many
+// of them: they all lead to the same peer, and one peer could else make every search long for the
+// others behind its address.
+func (t *Table) thin(row Row) {
+	n := 0
+	var oldest *entry
+	for _, e := range t.byAddr[row.Resolved] {
+		if e.row.Fingerprint == row.Fingerprint && e.row.Identities.Equal(row.Identities) {
+			n++
+			oldest = e
+		}
+	}
+	if n > t.cfg.MaxRowsPerPeer {
+		t.drop(oldest)
+		if len(oldest.conn.entries) == 0 && !oldest.conn.closing {
+			delete(t.byConn, oldest.row.Conn)
+		}
+	}
+}
+
+// Find answers which connection carries a request to the address to, which is where RFC 3263 led
+// from a URI whose host is reference: a row of that address (condition 1 of RFC 5923, Sections 8.1
+// and 8.2) that has reference among its identities (condition 2). Of several the newest is chosen.
+// It marks the row as used at now, and does not allocate when reference is ASCII.
+func (t *Table) Find(to sipaddr.Resolved, reference string, now time.Time) Decision {
+	e, reason := t.search(to, reference, now)
+	if e == nil {
+		return Decision{Reason: reason}
+	}
+	e.row.LastUsed = now
+	return Decision{Conn: e.row.Conn, Reason: Reuse}
+}
+
+// search returns the entry that is to be used, or nil and the reason that says most: of the rows
+// that are authenticated for the domain, else that there is none.
+func (t *Table) search(to sipaddr.Resolved, reference string, now time.Time) (*entry, Reason) {
+	if !to.Transport.Secure() {
+		return nil, NotTLS
+	}
+	reason := NoRow
+	for _, e := range t.byAddr[canonical(to)] {
+		switch r := e.judge(reference, now); {
+		case r == Reuse:
+			return e, Reuse
+		case reason == NoRow || reason == IdentityMismatch:
+			reason = r
+		}
+	}
+	if reason == IdentityMismatch {
+		if _, ok := identity.Normalize(reference); !ok {
+			reason = NoReference
+		}
+	}
+	return nil, reason
+}
+
+// judge says whether e may carry a request for the domain reference.
+func (e *entry) judge(reference string, now time.Time) Reason {
+	switch {
+	case !e.row.Identities.Contains(reference):
+		return IdentityMismatch
+	case e.conn.closing:
+		return Closing
+	case !e.row.NotAfter.IsZero() && now.After(e.row.NotAfter):
+		return Expired
+	}
+	return Reuse
+}
+
+// MarkClosing takes a connection out of use, because no new transaction may start on it
+// (RFC 5923, Section 8.3). Its rows stay, to be shown and explained, until Remove.
+func (t *Table) MarkClosing(id ConnID) {
+	c := t.byConn[id]
+	if c == nil {
+		c = &conn{}
+		t.byConn[id] = c
+	}
+	c.closing = true
+}
+
+// Remove forgets a connection that is gone, and all its rows.
+func (t *Table) Remove(id ConnID) {
+	c := t.byConn[id]
+	if c == nil {
+		return
+	}
+	for len(c.entries) > 0 {
+		t.drop(c.entries[len(c.entries)-1])
+	}
+	delete(t.byConn, id)
+}
+
+// drop takes e out of the table, and leaves its connection known.
+func (t *Table) drop(e *entry) {
+	is := func(o *entry) bool { return o == e }
+	e.conn.entries = slices.DeleteFunc(e.conn.entries, is)
+	rest := slices.DeleteFunc(t.byAddr[e.row.Resolved], is)
+	if len(rest) == 0 {
+		delete(t.byAddr, e.row.Resolved)
+	} else {
+		t.byAddr[e.row.Resolved] = rest
+	}
+	t.rows--
+}
+
+// canonical returns a in the form in which it is a key, however it was made.
+func canonical(a sipaddr.Resolved) sipaddr.Resolved {
+	if a.Addr().Is4In6() {
+		a.AddrPort = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return a
+}
+
+// normalDomain returns the form in which local domains are compared. One that is no domain name,
+// such as an IP address, is compared as it is written.
+func normalDomain(domain string) string {
+	if name, ok := identity.Normalize(domain); ok {
+		return name
+	}
+	return strings.ToLower(domain)
+}
+
+// cutMadeBy returns so much of a Call-ID as a row keeps, in memory of its own, because the Call-ID
+// is part of a whole message.
+func cutMadeBy(s string) string { return strings.Clone(s[:min(len(s), maxMadeBy)]) }
