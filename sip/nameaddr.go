@@ -1,0 +1,129 @@
+package sip
+
+import "strings"
+
+// NameAddr is a name-addr or addr-spec with parameters: the value of From, To, Contact, Route,
+// Record-Route and others (RFC 3261, Section 20.10). Its strings are parts of the text that was parsed.
+type NameAddr struct {
+	// Display is the display name as written, with its quotes.
+	Display string
+	// Addr is the text of the URI, without angle brackets. It is "*" for a Contact of that value.
+	Addr string
+	// Params are the header field parameters with their leading ";".
+	Params string
+	// Bracketed says that the URI stood in angle brackets.
+	Bracketed bool
+}
+
+// ParseNameAddr parses one value. See [NameAddr.Parse].
+func ParseNameAddr(s string) (*NameAddr, error) {
+	n := new(NameAddr)
+	if err := n.Parse(s); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Parse reads one value, which must be the whole of s. The URI is not looked into, beyond that it
+// holds no white space. The result refers to s.
+func (n *NameAddr) Parse(s string) error {
+	const part = "name-addr"
+	*n = NameAddr{}
+	i := skipSpace(s, 0)
+	from := i
+	if i < len(s) && s[i] == '"' {
+		if i = quoted(s, i); i < 0 {
+			return bad(part, "quoted string without an end")
+		}
+		n.Display = s[from:i]
+		if i = skipSpace(s, i); i == len(s) || s[i] != '<' {
+			return bad(part, "no < behind the display name")
+		}
+	} else if lt := strings.IndexByte(s[i:], '<'); lt >= 0 && displayTokens(s[i:i+lt]) {
+		n.Display = trim(s[i : i+lt])
+		i += lt
+	}
+	if i < len(s) && s[i] == '<' {
+		gt := strings.IndexByte(s[i:], '>')
+		if gt < 0 {
+			return bad(part, "no >")
+		}
+		n.Addr, n.Bracketed = s[i+1:i+gt], true
+		i += gt + 1
+	} else {
+		// Without brackets what follows a semicolon belongs to the header field, and a URI with a
+		// comma or question mark must have them: RFC 3261, Section 20.
+		from = i
+		for i < len(s) && s[i] != ';' && !isSpace(s[i]) {
+			if s[i] == ',' || s[i] == '?' {
+				return bad(part, "URI needs angle brackets")
+			}
+			i++
+		}
+		n.Addr = s[from:i]
+	}
+	if !all(n.Addr, charURI) {
+		return bad(part, "no URI, or a character that no URI may hold")
+	}
+	n.Params = s[skipSpace(s, i):]
+	p := params{s: n.Params}
+	for p.next() {
+	}
+	if p.bad {
+		return bad(part, "malformed parameters")
+	}
+	return nil
+}
+
+// displayTokens says whether s is *(token LWS), the unquoted display name.
+func displayTokens(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !is(s[i], charName) {
+			return false
+		}
+	}
+	return true
+}
+
+// URI parses the URI of the value.
+func (n *NameAddr) URI() (*URI, error) { return ParseURI(n.Addr) }
+
+// Tag returns the tag parameter, empty when there is none.
+func (n *NameAddr) Tag() string {
+	v, _ := param(n.Params, "tag")
+	return v
+}
+
+// Param returns the value of a header field parameter by name, in any case.
+func (n *NameAddr) Param(name string) (string, bool) { return param(n.Params, name) }
+
+// From returns the From of the message, parsed once.
+func (m *Message) From() (*NameAddr, error) { return m.nameAddr(FieldFrom, &m.from, &m.fromState) }
+
+// To returns the To of the message, parsed once.
+func (m *Message) To() (*NameAddr, error) { return m.nameAddr(FieldTo, &m.to, &m.toState) }
+
+func (m *Message) nameAddr(f Field, kept *NameAddr, state *parseState) (*NameAddr, error) {
+	if *state == parsed {
+		return kept, nil
+	}
+	v, ok := m.Value(f)
+	if !ok {
+		return nil, bad(f.String(), "missing")
+	}
+	if *state == untouched && kept.Parse(v) == nil {
+		*state = parsed
+		return kept, nil
+	}
+	*state = broken
+	var n NameAddr
+	return nil, inField(f, n.Parse(v))
+}
+
+// inField says in an error which header field it is about.
+func inField(f Field, err error) error {
+	if e, ok := err.(*SyntaxError); ok && f != FieldOther {
+		return &SyntaxError{Field: f.String(), Text: e.Text, cause: e.cause}
+	}
+	return err
+}

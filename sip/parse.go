@@ -1,0 +1,321 @@
+package sip
+
+// Parse indexes one message: RFC 3261, Section 7, and for the length of the body RFC 3261,
+// Section 18.3.
+//
+// raw is kept, and everything that the Message hands out is part of it. When there are more bytes
+// than Content-Length says, the rest is left out; when there are fewer, that is an error. Without
+// Content-Length the body ends where raw does.
+//
+// On error the Message may still be there: as much of it as was understood, so that it can be
+// answered. The error is a *[SyntaxError].
+func Parse(raw string) (*Message, error) {
+	// An element that gets empty lines before the start line passes over them: RFC 3261, Section 7.5.
+	for len(raw) >= 2 && raw[0] == '\r' && raw[1] == '\n' {
+		raw = raw[2:]
+	}
+	m := &Message{raw: raw, body: len(raw), version: -1}
+	p := parser{m: m, raw: raw}
+	if !p.startLine() {
+		return nil, p.err
+	}
+	if p.headerSection() {
+		p.cutBody()
+	}
+	return m, p.err
+}
+
+// parser is the state of one Parse.
+type parser struct {
+	m   *Message
+	raw string
+	pos int
+	err error // the first thing that was wrong
+}
+
+func (p *parser) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// startLine reads the Request-Line or Status-Line. It returns false when nothing behind it can be
+// made sense of.
+func (p *parser) startLine() bool {
+	const part = "start line"
+	end := nextControl(p.raw, 0)
+	for end < len(p.raw) && (p.raw[end] != '\r' || end+1 < len(p.raw) && p.raw[end+1] != '\n') {
+		if p.raw[end] != '\t' {
+			p.fail(bad(part, "control character"))
+		}
+		if p.raw[end] == '\n' {
+			break
+		}
+		end = nextControl(p.raw, end+1)
+	}
+	if end+2 > len(p.raw) || p.raw[end] != '\r' {
+		p.fail(bad(part, "not ended by CRLF"))
+		return false
+	}
+	if end > MaxStartLine {
+		p.fail(tooLong(part, "too long"))
+		if end > MaxStartLine+MaxHeader/2 {
+			return false // the index could not hold it
+		}
+	}
+	s := p.raw[:end]
+	p.pos = end + 2
+	p.m.header = p.pos
+	if len(s) >= 4 && equalFold(s[:4], "SIP/") {
+		return p.statusLine(s)
+	}
+	return p.requestLine(s)
+}
+
+// requestLine reads Method SP Request-URI SP SIP-Version (RFC 3261, Section 7.1).
+func (p *parser) requestLine(s string) bool {
+	const part = "start line"
+	i := 0
+	for i < len(s) && is(s[i], charToken) {
+		i++
+	}
+	if i == 0 || i == len(s) || s[i] != ' ' {
+		p.fail(bad(part, "no method"))
+		return false
+	}
+	p.m.method = s[:i]
+	if i > MaxToken {
+		p.fail(tooLong(part, "method is too long"))
+	}
+	j := len(s)
+	for j > i && s[j-1] != ' ' {
+		j--
+	}
+	if j == i+1 {
+		p.m.target = s[j:]
+		p.fail(bad(part, "no SIP version"))
+		return true
+	}
+	p.m.target = s[i+1 : j-1]
+	p.versionAt(s[j:], j)
+	// Exactly one space stands between the parts, and none in the Request-URI: RFC 3261, Section 7.1.
+	for k := i + 1; k < j-1; k++ {
+		if s[k] <= ' ' {
+			p.fail(bad(part, "white space in or around the Request-URI"))
+			break
+		}
+	}
+	if i+1 >= j-1 {
+		p.fail(bad(part, "no Request-URI"))
+	}
+	return true
+}
+
+// statusLine reads SIP-Version SP Status-Code SP Reason-Phrase (RFC 3261, Section 7.2).
+func (p *parser) statusLine(s string) bool {
+	const part = "start line"
+	i := 0
+	for i < len(s) && s[i] != ' ' {
+		i++
+	}
+	p.versionAt(s[:i], 0)
+	// The space before an empty Reason-Phrase is often forgotten, and nothing depends on it.
+	if i+4 > len(s) || len(s) > i+4 && s[i+4] != ' ' {
+		p.fail(bad(part, "status code is not three digits"))
+		return false
+	}
+	code, ok := number(s[i+1:i+4], 699)
+	if !ok || code < 100 {
+		p.fail(bad(part, "status code is not between 100 and 699"))
+		return false
+	}
+	p.m.status = int(code)
+	if len(s) > i+5 {
+		p.m.reason = s[i+5:]
+	}
+	return true
+}
+
+func (p *parser) versionAt(s string, at int) {
+	if s == "SIP/2.0" {
+		return
+	}
+	if equalFold(s, "SIP/2.0") {
+		p.m.version = at // it is sent in upper case: RFC 3261, Section 7.1
+		return
+	}
+	if len(s) >= 7 && equalFold(s[:4], "SIP/") {
+		for i, dot := 4, 0; i < len(s); i++ {
+			if s[i] == '.' && i > 4 && i < len(s)-1 && dot == 0 {
+				dot++
+			} else if s[i] < '0' || s[i] > '9' {
+				break
+			}
+			if i == len(s)-1 && dot == 1 {
+				p.fail(&SyntaxError{Field: "start line", Text: "version is not SIP/2.0", cause: ErrVersion})
+				return
+			}
+		}
+	}
+	p.fail(bad("start line", "no SIP version"))
+}
+
+// headerSection indexes the header field lines. It returns false when the section has no end within
+// the limits, so that there is no body.
+func (p *parser) headerSection() bool {
+	const part = "header section"
+	raw := p.raw
+	limit := p.pos + MaxHeader
+	for {
+		if p.pos >= len(raw) {
+			p.fail(bad(part, "not ended by an empty line"))
+			return false
+		}
+		if raw[p.pos] == '\r' && p.pos+1 < len(raw) && raw[p.pos+1] == '\n' {
+			p.m.body = p.pos + 2
+			return true
+		}
+		if p.m.count == MaxLines {
+			p.fail(tooLong(part, "too many header field lines"))
+			return false
+		}
+		if !p.headerLine(limit) {
+			return false
+		}
+	}
+}
+
+// headerLine indexes one header field line with its folding (RFC 3261, Section 7.3.1). A line that
+// breaks the rules is an error, and left out of the index when it would tear a copy of itself.
+func (p *parser) headerLine(limit int) bool {
+	raw, start := p.raw, p.pos
+	i := start
+	for i < len(raw) && is(raw[i], charToken) {
+		i++
+	}
+	nameEnd := i
+	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\t') {
+		i++
+	}
+	named := nameEnd > start && i < len(raw) && raw[i] == ':'
+	if named {
+		i++
+	}
+	end, ok := p.lineEnd(i, limit)
+	if end < 0 {
+		return false
+	}
+	p.pos = end + 2
+	if !named {
+		p.fail(bad("header section", "a line without a header field name"))
+		return true
+	}
+	if !ok {
+		return true
+	}
+	val := i
+	for val < end && isSpace(raw[val]) {
+		val++
+	}
+	stop := end
+	for stop > val && isSpace(raw[stop-1]) {
+		stop--
+	}
+	f := FieldOf(raw[start:nameEnd])
+	p.m.add(line{
+		start: uint16(start), nameEnd: uint16(nameEnd), val: uint16(val), end: uint16(stop),
+		next: uint16(p.pos), field: f,
+	})
+	return true
+}
+
+// lineEnd returns the position of the CRLF that ends the header field line, where i is in it; -1 when
+// there is none within the limit. ok is false when the line holds a bare CR, bare LF or NUL.
+func (p *parser) lineEnd(i, limit int) (end int, ok bool) {
+	const part = "header section"
+	raw := p.raw
+	q := quoting{pos: i}
+	ok = true
+	for {
+		i = nextControl(raw, i)
+		if i+2 > limit {
+			p.fail(tooLong(part, "too long"))
+			return -1, false
+		}
+		if i >= len(raw) {
+			p.fail(bad(part, "not ended by an empty line"))
+			return -1, false
+		}
+		switch c := raw[i]; {
+		case c == '\t':
+		case c == '\r' && i+1 < len(raw) && raw[i+1] == '\n':
+			if i+2 == len(raw) || raw[i+2] != ' ' && raw[i+2] != '\t' {
+				return i, ok
+			}
+			i++
+		case c == '\r' || c == '\n':
+			p.fail(bad(part, "bare CR or LF"))
+			ok = false
+		case !q.pair(raw, i):
+			p.fail(bad(part, "control character"))
+			ok = ok && c != 0
+		}
+		i++
+	}
+}
+
+// quoting finds out whether a control character is the second half of a quoted-pair inside a quoted
+// string, the one place where it may stand (RFC 3261, Section 25.1). It goes over a line once,
+// however many characters are asked about.
+type quoting struct {
+	pos int
+	in  bool
+}
+
+func (q *quoting) pair(s string, at int) bool {
+	for q.pos < at {
+		switch s[q.pos] {
+		case '"':
+			q.in = !q.in
+		case '\\':
+			if q.in {
+				if q.pos++; q.pos == at {
+					q.pos++
+					return true
+				}
+			}
+		}
+		q.pos++
+	}
+	return false
+}
+
+// add appends a line to the index.
+func (m *Message) add(l line) {
+	if m.count < inlineLines {
+		m.lines[m.count] = l
+	} else {
+		m.more = append(m.more, l)
+	}
+	m.count++
+	if m.first[l.field] == 0 {
+		m.first[l.field] = uint16(m.count)
+	}
+}
+
+// cutBody finds the end of the body (RFC 3261, Section 18.3).
+func (p *parser) cutBody() {
+	m := p.m
+	n, present, err := m.ContentLength()
+	have := len(m.raw) - m.body
+	switch {
+	case err != nil:
+		p.fail(err)
+	case present && n > have:
+		p.fail(&SyntaxError{Field: "Content-Length", Text: "larger than the body", cause: ErrContentLength})
+	case present:
+		m.raw = m.raw[:m.body+n]
+	case have > MaxBody:
+		p.fail(tooLong("body", "too long"))
+	}
+}

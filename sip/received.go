@@ -1,0 +1,77 @@
+package sip
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// SetReceived tells where a request came from (RFC 3261, Section 18.2.1 and RFC 3581, Section 4). The
+// bytes stay as they are; everything that writes the topmost Via of this message from now on gives it
+// a received parameter when the host of sent-by is not that address or when the client asked for
+// rport, and fills in rport when the client asked. Values of both that the client wrote itself are
+// replaced.
+//
+// It is called by the goroutine that read the message, before others see it, and does nothing when
+// there is no Via that can be understood.
+func (m *Message) SetReceived(addr netip.Addr, port uint16) {
+	v, err := m.TopVia()
+	if err != nil {
+		return
+	}
+	v.Source = netip.AddrPortFrom(addr.Unmap().WithZone(""), port)
+	v.Received, v.RPort = "", 0
+}
+
+// needsReceived says whether the topmost Via has to be written with received.
+func (v *Via) needsReceived() bool {
+	if v.HasRPort {
+		return true // even if it is the same as sent-by: RFC 3581, Section 4
+	}
+	a, ok := v.IP()
+	return !ok || a.Unmap() != v.Source.Addr()
+}
+
+// appendTopVia appends the topmost Via value s, which v was parsed from, with what SetReceived said.
+// All else in it stays byte for byte.
+func appendTopVia(dst []byte, s string, v *Via) []byte {
+	dst = append(dst, s[:len(s)-len(v.Params)]...)
+	w := params{s: v.Params}
+	at := 0
+	for w.next() {
+		switch {
+		case equalFold(w.name, "received"):
+			dst = append(dst, w.s[at:w.start]...)
+		case equalFold(w.name, "rport"):
+			dst = append(dst, w.s[at:w.start]...)
+			dst = append(dst, ";rport="...)
+			dst = strconv.AppendUint(dst, uint64(v.Source.Port()), 10)
+		default:
+			continue
+		}
+		at = w.end
+	}
+	dst = append(dst, w.s[at:]...)
+	if v.needsReceived() {
+		dst = append(dst, ";received="...)
+		dst = v.Source.Addr().AppendTo(dst)
+	}
+	return dst
+}
+
+// appendRaw appends the bytes of the message from a to b. When the topmost Via is among them whole,
+// it is written with what SetReceived said.
+func (m *Message) appendRaw(dst []byte, a, b int) []byte {
+	if m.viaState == parsed && m.via.Source.IsValid() {
+		if start, end, ok := m.viaValue(); ok && a <= start && end <= b {
+			dst = append(dst, m.raw[a:start]...)
+			dst = appendTopVia(dst, m.raw[start:end], &m.via)
+			a = end
+		}
+	}
+	return append(dst, m.raw[a:b]...)
+}
+
+func appendPort(dst []byte, port uint16) []byte {
+	dst = append(dst, ':')
+	return strconv.AppendUint(dst, uint64(port), 10)
+}

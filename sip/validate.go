@@ -1,0 +1,169 @@
+package sip
+
+// singletons are the fields that a message may have once, long and compact forms counted together
+// (RFC 3261, Section 7.3.1).
+var singletons = [...]Field{
+	FieldFrom, FieldTo, FieldCallID, FieldCSeq, FieldMaxForwards, FieldContentLength,
+	FieldContentType, FieldMaxBreadth,
+}
+
+// Validate judges what an element on the way must understand: the mandatory fields of RFC 3261,
+// Section 8.1.1, fields that may not be repeated, the Request-URI, the topmost Via, From, To,
+// Call-ID, CSeq, Max-Forwards, and in requests Route and Contact. It does not look at what only
+// endpoints read. A missing Max-Forwards, branch or From tag passes, since RFC 2543 had none; so do
+// unknown methods and URI schemes. It touches everything that a Message parses on touch.
+//
+// The error is a *[SyntaxError].
+func (m *Message) Validate() error {
+	if m.IsRequest() {
+		u, err := m.URI()
+		if err != nil {
+			return inPart("Request-URI", err)
+		}
+		// Headers in a Request-URI are not allowed: RFC 3261, Section 19.1.1.
+		if u.Headers != "" {
+			return bad("Request-URI", "has header components")
+		}
+	}
+	for _, f := range singletons {
+		if i := m.firstLine(f); i >= 0 && m.nextLine(f, i+1) >= 0 {
+			return bad(f.String(), "repeated")
+		}
+	}
+	if err := m.validateVia(); err != nil {
+		return err
+	}
+	if err := m.validateDialog(); err != nil {
+		return err
+	}
+	c, err := m.CSeq()
+	if err != nil {
+		return err
+	}
+	if len(c.Method) > MaxToken {
+		return tooLong("CSeq", "method is too long")
+	}
+	if !m.IsRequest() {
+		return nil
+	}
+	if c.Method != m.method {
+		return bad("CSeq", "method is not that of the request")
+	}
+	if _, _, err := m.MaxForwards(); err != nil {
+		return err
+	}
+	if err := m.validateAddresses(FieldRoute); err != nil {
+		return err
+	}
+	return m.validateAddresses(FieldContact)
+}
+
+func (m *Message) validateVia() error {
+	v, err := m.TopVia()
+	if err != nil {
+		return err
+	}
+	if len(v.Branch) > MaxToken || len(v.Transport) > MaxToken {
+		return tooLong("Via", "branch or transport is too long")
+	}
+	// A branch that is the cookie and nothing else identifies no transaction: RFC 4475, Section 3.2.1.
+	if v.Branch == BranchCookie {
+		return bad("Via", "branch is empty behind the cookie")
+	}
+	return nil
+}
+
+// validateDialog checks From, To and Call-ID.
+func (m *Message) validateDialog() error {
+	from, err := m.From()
+	if err != nil {
+		return err
+	}
+	if err := from.valid(FieldFrom); err != nil {
+		return err
+	}
+	to, err := m.To()
+	if err != nil {
+		return err
+	}
+	if err := to.valid(FieldTo); err != nil {
+		return err
+	}
+	id, ok := m.Value(FieldCallID)
+	if !ok {
+		return bad("Call-ID", "missing")
+	}
+	if len(id) > MaxToken {
+		return tooLong("Call-ID", "too long")
+	}
+	return validCallID(id)
+}
+
+// valid checks the URI and the tag.
+func (n *NameAddr) valid(f Field) error {
+	var u URI
+	if err := u.Parse(n.Addr); err != nil {
+		return inField(f, err)
+	}
+	if tag, ok := n.Param("tag"); ok {
+		if len(tag) > MaxToken {
+			return tooLong(f.String(), "tag is too long")
+		}
+		if !all(tag, charToken) {
+			return bad(f.String(), "tag is not a token")
+		}
+	}
+	return nil
+}
+
+// validCallID checks word [ "@" word ].
+func validCallID(s string) error {
+	at := -1
+	for i := 0; i < len(s); i++ {
+		if is(s[i], charWord) {
+			continue
+		}
+		if s[i] != '@' || at >= 0 || i == 0 || i == len(s)-1 {
+			return bad("Call-ID", "malformed")
+		}
+		at = i
+	}
+	if s == "" {
+		return bad("Call-ID", "empty")
+	}
+	return nil
+}
+
+// validateAddresses checks that all values of the kind are addresses.
+func (m *Message) validateAddresses(f Field) error {
+	for i := m.firstLine(f); i >= 0; i = m.nextLine(f, i+1) {
+		l := m.list(m.line(i))
+		for l.next() {
+			var n NameAddr
+			if err := n.Parse(m.raw[l.start:l.end]); err != nil {
+				return inField(f, err)
+			}
+			if n.Addr == "*" && f == FieldContact {
+				continue
+			}
+			if f == FieldRoute && !n.Bracketed {
+				return bad("Route", "no angle brackets") // RFC 3261, Section 20.34
+			}
+			var u URI
+			if err := u.Parse(n.Addr); err != nil {
+				return inField(f, err)
+			}
+		}
+		if l.empty {
+			return bad(f.String(), "empty value in the list")
+		}
+	}
+	return nil
+}
+
+func inPart(part string, err error) error {
+	if e, ok := err.(*SyntaxError); ok {
+		return &SyntaxError{Field: part, Text: e.Text, cause: e.cause}
+	}
+	return err
+}

@@ -1,0 +1,189 @@
+package sip
+
+import "net/netip"
+
+// BranchCookie begins every branch that identifies a transaction (RFC 3261, Section 8.1.1.7).
+const BranchCookie = "z9hG4bK"
+
+// Via is one value of the Via header field (RFC 3261, Section 20.42). Its strings are parts of the
+// text that was parsed.
+type Via struct {
+	// Transport is the token of the sent-protocol as written, such as "TLS".
+	Transport string
+	// Host is the host of sent-by; an IPv6 address has its brackets.
+	Host string
+	// Port is the port of sent-by, 0 when there is none.
+	Port uint16
+	// RPort is the value of rport, 0 when it has none (RFC 3581, Section 3).
+	RPort uint16
+	// HasRPort says that there is an rport parameter.
+	HasRPort bool
+	// Alias says that there is an alias parameter without a value (RFC 5923, Section 7).
+	Alias bool
+	// Keep says that there is a keep parameter (RFC 6223, Section 4.2).
+	Keep bool
+	// Params are all parameters with their leading ";".
+	Params string
+	// Branch, Received and MAddr are parameters; empty when they are not there. Received has no
+	// brackets around an IPv6 address, even if it was written with them.
+	Branch, Received, MAddr string
+	// Source is where the request came from when SetReceived has been told, else the zero value.
+	// Received and RPort then say nothing and are empty.
+	Source netip.AddrPort
+}
+
+// ParseVia parses one Via value. See [Via.Parse].
+func ParseVia(s string) (*Via, error) {
+	v := new(Via)
+	if err := v.Parse(s); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Parse reads one Via value, which must be the whole of s. The result refers to s.
+func (v *Via) Parse(s string) error {
+	const part = "Via"
+	*v = Via{}
+	i := 0
+	// sent-protocol = name SLASH version SLASH transport, with white space around the slashes.
+	for n := 0; n < 3; n++ {
+		i = skipSpace(s, i)
+		from := i
+		for i < len(s) && is(s[i], charToken) {
+			i++
+		}
+		if i == from {
+			return bad(part, "malformed sent-protocol")
+		}
+		if n == 2 {
+			v.Transport = s[from:i]
+			break
+		}
+		if i = skipSpace(s, i); i == len(s) || s[i] != '/' {
+			return bad(part, "malformed sent-protocol")
+		}
+		i++
+	}
+	from := skipSpace(s, i)
+	if from == i {
+		return bad(part, "no white space before sent-by")
+	}
+	end := hostEnd(s, from)
+	if end < 0 {
+		return bad(part, "malformed host in sent-by")
+	}
+	v.Host = s[from:end]
+	if v.Port, i = port(s, end, true); i < 0 {
+		return bad(part, "malformed port in sent-by")
+	}
+	i = skipSpace(s, i)
+	v.Params = s[i:]
+	return v.params()
+}
+
+func (v *Via) params() error {
+	const part = "Via"
+	p := params{s: v.Params}
+	var seen struct{ branch, received, rport, maddr bool }
+	once := func(flag *bool) bool {
+		was := *flag
+		*flag = true
+		return !was
+	}
+	ok := true
+	for p.next() {
+		switch len(p.name) {
+		case 4:
+			if equalFold(p.name, "keep") {
+				v.Keep = true
+			}
+		case 5:
+			switch {
+			case equalFold(p.name, "rport"):
+				v.HasRPort = true
+				if ok = ok && once(&seen.rport); p.has {
+					n, good := number(p.value, 65535)
+					v.RPort, ok = uint16(n), ok && good
+				}
+			case equalFold(p.name, "alias"):
+				v.Alias = !p.has
+			case equalFold(p.name, "maddr"):
+				v.MAddr = p.value
+				ok = ok && once(&seen.maddr) && p.value != "" && hostEnd(p.value, 0) == len(p.value)
+			}
+		case 6:
+			if equalFold(p.name, "branch") {
+				v.Branch = p.value
+				ok = ok && once(&seen.branch) && all(p.value, charToken)
+			}
+		case 8:
+			if equalFold(p.name, "received") {
+				// The grammar has no brackets around an IPv6 address here, but senders write them, and
+				// they are to be accepted: RFC 5118, Section 4.5.
+				v.Received = p.value
+				if n := len(v.Received); n > 2 && v.Received[0] == '[' && v.Received[n-1] == ']' {
+					v.Received = v.Received[1 : n-1]
+				}
+				_, isIP := parseIP(v.Received)
+				ok = ok && once(&seen.received) && isIP
+			}
+		}
+	}
+	if p.bad || !ok {
+		return bad(part, "malformed or repeated parameter")
+	}
+	return nil
+}
+
+// Param returns the value of a parameter by name, in any case.
+func (v *Via) Param(name string) (string, bool) { return param(v.Params, name) }
+
+// SentBy returns the host and optional port as they were written, without white space.
+func (v *Via) SentBy() string {
+	if v.Port == 0 {
+		return v.Host
+	}
+	return string(appendPort(append([]byte(nil), v.Host...), v.Port))
+}
+
+// IP returns the address in sent-by when the host is one and not a name.
+func (v *Via) IP() (netip.Addr, bool) { return parseIP(v.Host) }
+
+// viaValue returns the offsets of the topmost Via value.
+func (m *Message) viaValue() (start, end int, ok bool) {
+	for i := m.firstLine(FieldVia); i >= 0; i = m.nextLine(FieldVia, i+1) {
+		l := m.list(m.line(i))
+		if l.next() {
+			return l.start, l.end, true
+		}
+	}
+	return 0, 0, false
+}
+
+// TopVia returns the topmost Via value, parsed once.
+func (m *Message) TopVia() (*Via, error) {
+	if m.viaState == parsed {
+		return &m.via, nil
+	}
+	start, end, ok := m.viaValue()
+	if !ok {
+		return nil, bad("Via", "missing")
+	}
+	if m.viaState == untouched && m.via.Parse(m.raw[start:end]) == nil {
+		m.viaState = parsed
+		return &m.via, nil
+	}
+	m.viaState = broken
+	var v Via
+	return nil, v.Parse(m.raw[start:end])
+}
+
+// Branch returns the branch of the topmost Via, or an empty string.
+func (m *Message) Branch() string {
+	v, err := m.TopVia()
+	if err != nil {
+		return ""
+	}
+	return v.Branch
+}
