@@ -1,0 +1,114 @@
+package proxy
+
+// Who may send what where. A request for a domain that is served here may come from anybody. Any other needs a
+// source that may relay, or a dialog token of ours. And whatever anybody says: nothing is sent to addresses that
+// many would hear, and nothing to special addresses for those who are not inside.
+
+import (
+	"net/netip"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// mayRelay reports whether a request may go to a next hop that we do not serve.
+func (p *plan) mayRelay(to *sip.URI) bool {
+	for _, cl := range p.claims {
+		if p.core.signer.valid(cl.token, p.req.CallID(), to, cl.reference) {
+			p.signed = true
+			if isAddress(normalHost(to.Host)) {
+				p.reference = cl.reference
+			}
+			break
+		}
+	}
+	return p.signed || p.from.Relay
+}
+
+var errNoRelay = &StatusError{Status: 403, Warning: "relaying denied"}
+
+// chooseDomain decides on whose behalf the request is sent: that names the certificate and the alias table.
+func (p *plan) chooseDomain() {
+	if p.popped != "" {
+		p.domain = p.popped
+		return
+	}
+	if p.src.LocalDomain != "" && sourceTransport(p.src).Secure() {
+		if name, ok := p.rules.servedDomain(p.uri); ok {
+			p.domain = name
+			return
+		}
+	}
+	if from, err := p.req.From(); err == nil {
+		if u, err := from.URI(); err == nil && u.IsSIP() {
+			if name := normalHost(u.Host); p.rules.served[name].Name != "" {
+				p.domain = name
+				return
+			}
+		}
+	}
+	if name := normalHost(p.src.LocalDomain); p.rules.served[name].Name != "" {
+		p.domain = name
+	}
+}
+
+// usable returns the addresses of an answer that a request may be sent to, in their order. The slice given is
+// used again.
+func usable(addresses []sipaddr.Resolved, special bool) []sipaddr.Resolved {
+	for i, a := range addresses {
+		if !mayReach(a.Addr(), special) {
+			kept := append([]sipaddr.Resolved(nil), addresses[:i]...) // the answer may be shared
+			for _, a := range addresses[i+1:] {
+				if mayReach(a.Addr(), special) {
+					kept = append(kept, a)
+				}
+			}
+			return kept
+		}
+	}
+	return addresses
+}
+
+func mayReach(ip netip.Addr, special bool) bool {
+	ip = plainAddr(ip)
+	if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip == broadcast || ip.Is4() && ip.As4()[0] == 0 {
+		return false
+	}
+	return special || !isSpecial(ip)
+}
+
+// isSpecial reports whether an address means something else to each who uses it, or to this host alone
+// (RFC 6890, Section 2.2.2).
+func isSpecial(ip netip.Addr) bool {
+	if ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() {
+		return true
+	}
+	for _, p := range specialPrefixes {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	broadcast       = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	specialPrefixes = []netip.Prefix{
+		netip.MustParsePrefix("100.64.0.0/10"), // shared by carriers
+		netip.MustParsePrefix("192.0.0.0/24"),
+		netip.MustParsePrefix("198.18.0.0/15"), // benchmarks
+		netip.MustParsePrefix("240.0.0.0/4"),
+		netip.MustParsePrefix("fec0::/10"), // site-local, deprecated
+	}
+	nat64 = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052, Section 2.1
+)
+
+// plainAddr returns the IPv4 address inside a mapped or translated one.
+func plainAddr(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if nat64.Contains(ip) {
+		b := ip.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return ip
+}

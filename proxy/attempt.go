@@ -1,0 +1,167 @@
+package proxy
+
+// RFC 3261, Section 16.6 items 7 to 11: where to, and sending there.
+
+import (
+	"time"
+
+	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/transaction"
+)
+
+// attempt is one client transaction: a request to one address. It is the transaction's user, so that what a
+// transaction says late is never taken for what its successor says.
+type attempt struct {
+	b    *branch
+	to   sipaddr.Resolved
+	flow Flow
+	out  outgoing
+
+	// Guarded by the context's lock.
+	client      *transaction.Client // nil until the transaction layer has returned it
+	provisional bool                // a provisional response came, 100 included
+	answered    bool                // any response came
+	cancelled   bool                // CANCEL was asked for
+	over        bool                // a final response came, or the transaction failed
+	replay      bool                // sent again on another connection to the same address
+	timerC      *time.Timer
+}
+
+// locate looks up the addresses of the branch's target.
+func (b *branch) locate() { b.ctx.plan.core.net.Locate(b.target.hop, b.located) }
+
+func (b *branch) located(ans resolve.Answer, err error) {
+	var addresses []sipaddr.Resolved
+	var failure *StatusError
+	switch {
+	case err != nil:
+		failure = locateError(b.target.hop, err)
+	case len(ans.Addresses) == 0:
+		failure = locateError(b.target.hop, resolve.ErrNotFound)
+	default:
+		if addresses = usable(ans.Addresses, b.target.special); len(addresses) == 0 {
+			failure = statusError(403, "next hop is a special address")
+		}
+	}
+	ctx := b.ctx
+	ctx.mu.Lock()
+	b.addresses, b.failure = addresses, failure
+	ctx.mu.Unlock()
+	b.connect()
+}
+
+// connect asks for a flow to the next address; without one the branch ends.
+func (b *branch) connect() {
+	ctx := b.ctx
+	ctx.mu.Lock()
+	if ctx.closed || b.at == len(b.addresses) {
+		b.exhausted()
+		ctx.mu.Unlock()
+		ctx.advance()
+		return
+	}
+	to := b.addresses[b.at]
+	ctx.mu.Unlock()
+	p := &ctx.plan
+	p.core.net.Connect(Hop{To: to, URI: b.target.hop, Reference: b.target.reference, LocalDomain: p.domain,
+		Size: p.size()}, func(f Flow, err error) { b.connected(to, f, err) })
+}
+
+// exhausted ends a branch that has no address left (RFC 3261, Section 16.6 item 7). The lock is held.
+func (b *branch) exhausted() {
+	switch {
+	case b.failure != nil:
+		b.end(&answer{status: b.failure.Status, err: b.failure})
+	default:
+		b.end(nil)
+	}
+}
+
+func (b *branch) connected(to sipaddr.Resolved, f Flow, err error) {
+	if err != nil {
+		b.core().stats.connectErrors.Add(1)
+		b.failedAt(connectError(to, err))
+		return
+	}
+	b.send(&attempt{b: b, to: to, flow: f})
+}
+
+func (b *branch) core() *Core { return b.ctx.plan.core }
+
+// failedAt notes why an address was of no use, and goes on with the next one.
+func (b *branch) failedAt(why *StatusError) {
+	b.ctx.mu.Lock()
+	b.at++
+	if b.failure == nil || !b.failure.authentication() {
+		b.failure = why
+	}
+	b.ctx.mu.Unlock()
+	b.connect()
+}
+
+// send forwards the request over a flow, in a client transaction of its own with a branch of its own.
+func (b *branch) send(a *attempt) {
+	ctx := b.ctx
+	ctx.mu.Lock()
+	if ctx.closed {
+		b.exhausted()
+		ctx.mu.Unlock()
+		ctx.advance()
+		return
+	}
+	b.attempt = a
+	ctx.mu.Unlock()
+
+	p := &ctx.plan
+	if a.out.branch == "" {
+		a.out.branch = newBranch(p.loop)
+	}
+	raw := p.write(a, b.target, b.breadth, ctx.back)
+	b.start(a, raw)
+}
+
+// start hands a written request to the transaction layer, and sets Timer C.
+func (b *branch) start(a *attempt, raw []byte) {
+	ctx, core := b.ctx, b.core()
+	client, err := core.layer.Start(raw, a.out.branch, ctx.plan.method, a.flow, a)
+	putBuffer(raw)
+	if err != nil {
+		a.Failed(nil, err)
+		return
+	}
+	core.stats.forwarded.count(ctx.plan.method)
+	if core.forwarded != nil {
+		core.forwarded(time.Since(ctx.started))
+	}
+	ctx.mu.Lock()
+	a.client = client
+	cancel := false
+	if !a.over {
+		if ctx.invite {
+			a.timerC = time.AfterFunc(core.timerC, a.timeC)
+		}
+		// The request may have been cancelled, or answered elsewhere, while it was being sent.
+		cancel = ctx.invite && ctx.closed && !a.cancelled
+		a.cancelled = a.cancelled || cancel
+	}
+	reasons := ctx.reasons
+	ctx.mu.Unlock()
+	if cancel {
+		client.Cancel(reasons...)
+	}
+}
+
+// ended stops the timer of an attempt whose transaction is over. The lock is held.
+func (a *attempt) ended() {
+	a.over = true
+	if a.timerC != nil {
+		a.timerC.Stop()
+	}
+}
+
+var _ transaction.ClientUser = (*attempt)(nil)
+
+// hopText names a next hop in a Warning.
+func hopText(u *sip.URI) string { return shown(u.Host) }

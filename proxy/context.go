@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/transaction"
+)
+
+// ResponseContext gathers what becomes of one forwarded request (RFC 3261, Section 16.7). It lives as long as the
+// server transaction waits for a final response, or one of its client transactions for theirs.
+type ResponseContext struct {
+	plan    plan
+	tx      *transaction.Server
+	invite  bool
+	started time.Time
+	back    string // dialog token with parameters for requests that come back to the sender; "" for none
+
+	// mu guards the fields below, and those of the branches and attempts. It is not held while another room is
+	// called.
+	mu        sync.Mutex
+	targets   []target
+	next      int // first target that was not begun
+	group     int // q of the targets that were begun last
+	running   int // branches that have not ended
+	left      int // Max-Breadth that no branch has
+	branches  []*branch
+	first     [1]*branch // room for branches in the usual case
+	answers   []answer   // final responses to choose from
+	final     bool       // a final response was forwarded, or given up
+	closed    bool       // no new branches
+	cancelled bool       // the client cancelled the request
+	reasons   []sip.Line // why the branches are cancelled: RFC 3326
+}
+
+// branch is the way of a request to one target, over as many addresses as it takes.
+type branch struct {
+	ctx     *ResponseContext
+	target  target
+	breadth int
+
+	// Guarded by the context's lock.
+	addresses []sipaddr.Resolved
+	at        int      // the address that is tried
+	attempt   *attempt // the newest
+	ended     bool
+	failure   *StatusError // why the last address failed
+}
+
+// answer is a final response to choose from: one received, or one that we make ourselves.
+type answer struct {
+	status  int
+	resp    *sip.Message
+	attempt *attempt
+	err     *StatusError
+}
+
+func newContext(tx *transaction.Server, started time.Time) *ResponseContext {
+	ctx := &ResponseContext{tx: tx, started: started}
+	ctx.branches = ctx.first[:0]
+	return ctx
+}
+
+// begin starts forwarding, once the plan is made.
+func (ctx *ResponseContext) begin() {
+	p := &ctx.plan
+	ctx.invite = p.method == sip.MethodInvite
+	ctx.left, ctx.targets = p.breadth, p.targets
+	if recordRoutes(p.method) {
+		ctx.back = p.backToken()
+	}
+	if ctx.invite {
+		p.core.contexts.put(ctx)
+	}
+	p.core.stats.active.Add(1)
+	ctx.advance()
+}
+
+// advance starts the branches that may run now, and sends the best final response when none is left. It is
+// called after each change, with the lock free.
+func (ctx *ResponseContext) advance() {
+	for {
+		ctx.mu.Lock()
+		b := ctx.pick()
+		if b != nil {
+			ctx.mu.Unlock()
+			b.locate()
+			continue
+		}
+		finish := ctx.running == 0 && !ctx.final
+		var best answer
+		var answers []answer
+		if finish {
+			ctx.final, ctx.closed = true, true
+			answers, ctx.answers = ctx.answers, nil
+			best = ctx.choose(answers)
+		}
+		ctx.mu.Unlock()
+		if finish {
+			ctx.release()
+			ctx.finish(best, answers)
+		}
+		return
+	}
+}
+
+// pick returns the next branch to start, nil when there is none or when it has to wait: for those with a higher q
+// (serial forking), or for Max-Breadth (RFC 5393, Section 5.5). The lock is held.
+func (ctx *ResponseContext) pick() *branch {
+	targets := ctx.targets
+	if ctx.closed || ctx.next == len(targets) || ctx.left == 0 {
+		return nil
+	}
+	t := targets[ctx.next]
+	if ctx.running > 0 && t.q != ctx.group {
+		return nil
+	}
+	same := 1
+	for ctx.next+same < len(targets) && targets[ctx.next+same].q == t.q {
+		same++
+	}
+	b := &branch{ctx: ctx, target: t, breadth: share(ctx.left, same)}
+	ctx.left -= b.breadth
+	ctx.group = t.q
+	ctx.next++
+	ctx.running++
+	ctx.branches = append(ctx.branches, b)
+	return b
+}
+
+// end says that a branch has come to its end, with a final response to choose from or without one. The lock is
+// held; advance has to follow.
+func (b *branch) end(a *answer) {
+	if b.ended {
+		return
+	}
+	b.ended = true
+	ctx := b.ctx
+	ctx.running--
+	ctx.left += b.breadth // RFC 5393, Section 5.3.3.1
+	if a != nil && !ctx.final {
+		ctx.answers = append(ctx.answers, *a)
+	}
+}
+
+// release forgets the context where CANCELs look for it.
+func (ctx *ResponseContext) release() {
+	if ctx.invite {
+		ctx.plan.core.contexts.drop(ctx.tx)
+	}
+	ctx.plan.core.stats.active.Add(-1)
+}
+
+// contextTable finds the response context of an INVITE for its CANCEL.
+type contextTable struct {
+	seed   maphash.Seed
+	shards [16]struct {
+		// mu guards the fields below.
+		mu sync.Mutex
+		m  map[*transaction.Server]*ResponseContext
+	}
+}

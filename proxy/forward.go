@@ -1,0 +1,108 @@
+package proxy
+
+// RFC 3261, Section 16.6 items 1 to 9: the copy that is sent.
+
+import (
+	"strconv"
+	"sync"
+
+	"github.com/tandem-sip/tandem/sip"
+)
+
+// outgoing is what we wrote into a forwarded request and must know when its response comes.
+type outgoing struct {
+	branch string
+	routes [2]string // our Record-Route values, the upper one first; "" when there are fewer
+}
+
+// size returns a close upper bound of the bytes of the forwarded request: what was received, our Via, two
+// Record-Route values, Max-Forwards and Max-Breadth.
+func (p *plan) size() int {
+	n := len(p.req.Raw()) + 200
+	if recordRoutes(p.method) {
+		n += 200
+	}
+	return n
+}
+
+// write writes the request for one attempt into a buffer of the pool. Everything that is not changed stays byte for byte.
+func (p *plan) write(a *attempt, t target, breadth int, back string) []byte {
+	e := p.req.Edit()
+	p.rewriteTarget(&e, t)
+
+	// RFC 3261, Section 16.6 item 3; without one 70 is added.
+	e.Set(sip.FieldMaxForwards, strconv.Itoa(p.maxForwards-1))
+	if p.method != sip.MethodAck && !(p.breadthSet && breadth == p.breadth) {
+		e.Set(sip.FieldMaxBreadth, strconv.Itoa(breadth))
+	}
+	p.removeUntrusted(&e)
+	if recordRoutes(p.method) {
+		a.out.routes = p.recordRoute(a.flow, back)
+		for i := len(a.out.routes) - 1; i >= 0; i-- {
+			if a.out.routes[i] != "" {
+				e.Prepend(sip.FieldRecordRoute, a.out.routes[i])
+			}
+		}
+	}
+	var via [256]byte
+	e.Prepend(sip.FieldVia, string(a.flow.AppendVia(via[:0], a.out.branch)))
+	return e.AppendTo(getBuffer())
+}
+
+// rewriteTarget writes the Request-URI and the Route (RFC 3261, Section 16.6 items 2 and 6).
+func (p *plan) rewriteTarget(e *sip.Edit, t target) {
+	for range p.pops {
+		e.RemoveFirst(sip.FieldRoute)
+	}
+	if p.unlast {
+		e.RemoveLast(sip.FieldRoute)
+	}
+	uri, changed := p.uriText, p.mended
+	if t.uri != "" {
+		uri, changed = t.uri, true
+	}
+	if p.hasRoute && p.strict {
+		// The next hop is a strict router: it wants its own URI in the Request-URI and the rest behind.
+		e.RemoveFirst(sip.FieldRoute)
+		e.Append(sip.FieldRoute, "<"+uri+">")
+		uri, changed = requestURI(p.next, p.nextText), true
+	}
+	if changed {
+		e.SetRequestURI(uri)
+	}
+}
+
+// requestURI returns the text of a URI without what a Request-URI must not have (RFC 3261, Section 19.1.1).
+func requestURI(u *sip.URI, text string) string {
+	_, method := u.Param("method")
+	if u.Headers == "" && !method {
+		return text
+	}
+	c := *u
+	c.Headers, c.Params = "", withoutParams(u.Params, "method")
+	return c.String()
+}
+
+// removeUntrusted takes away the header fields that only a trusted source may set, in every spelling
+// (RFC 3325, Section 5).
+func (p *plan) removeUntrusted(e *sip.Edit) {
+	if p.from.TrustIdentity {
+		return
+	}
+	for _, name := range p.rules.untrusted {
+		if _, ok := p.req.Header(name); ok {
+			e.RemoveAll(name)
+		}
+	}
+}
+
+// buffers holds the buffers that outgoing messages are written into; whoever takes the bytes copies them.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+
+func getBuffer() []byte { return (*buffers.Get().(*[]byte))[:0] }
+
+func putBuffer(b []byte) {
+	if cap(b) <= 64<<10 {
+		buffers.Put(&b)
+	}
+}

@@ -1,0 +1,93 @@
+package proxy
+
+// What the proxy answers by itself, as a user agent server: RFC 3261, Sections 8.2 and 11.
+
+import (
+	"log/slog"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/transaction"
+)
+
+// answer answers a request that is for this proxy itself.
+func (c *Core) answer(tx *transaction.Server, p *plan) {
+	if err := unsupported(p.req, sip.FieldRequire); err != nil {
+		c.reject(tx, p.req, p.domain, err)
+		return
+	}
+	switch {
+	case p.method == sip.MethodOptions:
+		c.respondTo(tx, p.req, 200, "", []sip.Line{
+			{Name: "Allow", Value: "OPTIONS"},
+			{Name: "Accept", Value: "application/sdp"},
+			{Name: "Accept-Encoding", Value: "identity"},
+			{Name: "Accept-Language", Value: "en"},
+			{Name: "Supported", Value: ""},
+		})
+	case p.uri.User != "":
+		c.reject(tx, p.req, p.domain, statusError(404, ""))
+	case isKnownMethod(p.method):
+		c.reject(tx, p.req, p.domain, &StatusError{Status: 405, Headers: []sip.Line{{Name: "Allow", Value: "OPTIONS"}}})
+	default:
+		c.reject(tx, p.req, p.domain, statusError(501, ""))
+	}
+}
+
+// reject sends a final response that says why a request went no further.
+func (c *Core) reject(tx *transaction.Server, req *sip.Message, domain string, err *StatusError) {
+	if c.log.Enabled(nil, slog.LevelDebug) {
+		c.log.Debug("request refused", "call_id", shown(req.CallID()), "method", shown(req.Method()),
+			"status", err.Status, "err", err)
+	}
+	c.respondTo(tx, req, err.Status, err.Reason, err.lines(c.rules.Load().agentOf(domain)))
+}
+
+func (c *Core) respondTo(tx *transaction.Server, req *sip.Message, status int, reason string, lines []sip.Line) {
+	b := sip.AppendResponse(getBuffer(), req, status, reason, c.localTag(req), lines...)
+	c.respond(tx, b, status)
+	putBuffer(b)
+}
+
+// respond hands a written response to the server transaction.
+func (c *Core) respond(tx *transaction.Server, b []byte, status int) {
+	c.stats.sent.countStatus(status)
+	if err := tx.Respond(b, status); err != nil {
+		// The transaction ended meanwhile, or the client is gone: RFC 3261, Section 16.9 has the response dropped.
+		c.stats.undelivered.Add(1)
+	}
+}
+
+// localTag returns the To tag of our own responses: the same for each retransmission of a request
+// (RFC 3261, Section 8.2.7), and not to be guessed.
+func (c *Core) localTag(req *sip.Message) string {
+	var h keyed
+	h.init(c.seed)
+	h.put(req.CallID())
+	h.put(req.Branch())
+	if v, ok := req.Value(sip.FieldFrom); ok {
+		h.put(v)
+	}
+	var b [16]byte
+	return string(appendHex(b[:0], h.sum()))
+}
+
+// Malformed answers what could not be parsed or framed, without a transaction. m is what was understood of it, and
+// may be nil. There is no answer to a response, to an ACK, or to what has no Via that leads back
+// (RFC 3261, Sections 8.2.6 and 18.2.2).
+func (c *Core) Malformed(m *sip.Message, err error, src *transaction.Source) {
+	c.stats.malformed.Add(1)
+	if m == nil || src == nil || src.Flow == nil || !m.IsRequest() || m.Method() == "" || m.Method() == sip.MethodAck {
+		return
+	}
+	if via, verr := m.TopVia(); verr != nil || via.Host == "" {
+		return
+	}
+	why := malformed(err)
+	r := c.rules.Load()
+	b := sip.AppendResponse(getBuffer(), m, why.Status, why.Reason, c.localTag(m), why.lines(r.agentOf(r.first))...)
+	c.stats.sent.countStatus(why.Status)
+	if err := src.Flow.Send(b); err != nil {
+		c.stats.undelivered.Add(1)
+	}
+	putBuffer(b)
+}

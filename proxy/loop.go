@@ -1,0 +1,102 @@
+package proxy
+
+// RFC 5393, Section 4: loops are told from spirals by a hash in the branch of the Vias that we added.
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/transaction"
+)
+
+// loopHash returns the second part of a branch, "-" and 16 hexadecimal digits. It depends on all that decides
+// where a request goes, not on the method (RFC 5393, Section 4.2.1), and on a secret of this process, so that it
+// is recognised without looking at the sent-by and cannot be guessed.
+func (c *Core) loopHash(req *sip.Message, peer string) string {
+	var h keyed
+	h.init(c.seed)
+	put := h.put
+	put(req.CallID())
+	if cseq, err := req.CSeq(); err == nil {
+		h.number(cseq.Seq)
+	}
+	put(req.RequestURI())
+	if req.Count(sip.FieldRoute) > 0 {
+		for v := range req.Values(sip.FieldRoute) {
+			put(v)
+		}
+	}
+	for _, f := range [...]sip.Field{sip.FieldProxyRequire, sip.FieldProxyAuthorization} {
+		if req.Count(f) > 0 {
+			for v := range req.Values(f) {
+				put(v)
+			}
+		}
+	}
+	put(peer)
+	var b [17]byte
+	b[0] = '-'
+	appendHex(b[1:1], h.sum())
+	return string(b[:])
+}
+
+// looped reports whether one of the Vias is ours from when the request looked the same
+// (RFC 5393, Section 4.2.2).
+func looped(req *sip.Message, hash string) bool {
+	for v := range req.Values(sip.FieldVia) {
+		if strings.Contains(v, hash) {
+			return true
+		}
+	}
+	return false
+}
+
+// newBranch returns a branch in two parts (RFC 5393, Section 4.2.1): one that nobody can guess, and the loop hash.
+func newBranch(hash string) string { return transaction.NewBranch() + hash }
+
+// statelessBranch returns a branch that is the same for each retransmission of a request
+// (RFC 3261, Section 16.11).
+func (c *Core) statelessBranch(req *sip.Message, hash string) string {
+	b := append(make([]byte, 0, 7+32+len(hash)), "z9hG4bK"...)
+	via := ""
+	for v := range req.Values(sip.FieldVia) {
+		via = v
+		break
+	}
+	for i := range uint32(2) {
+		var h keyed
+		h.init(c.seed)
+		h.number(i)
+		h.put(via)
+		h.put(req.CallID())
+		b = appendHex(b, h.sum())
+	}
+	return string(append(b, hash...))
+}
+
+func appendHex(dst []byte, n uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[n>>shift&15])
+	}
+	return dst
+}
+
+// keyed is a hash with a secret of this process.
+type keyed struct{ h maphash.Hash }
+
+func (k *keyed) init(seed maphash.Seed) { k.h.SetSeed(seed) }
+
+func (k *keyed) put(s string) {
+	_, _ = k.h.WriteString(s)
+	_ = k.h.WriteByte(0)
+}
+
+func (k *keyed) number(n uint32) {
+	for shift := 24; shift >= 0; shift -= 8 {
+		_ = k.h.WriteByte(byte(n >> shift))
+	}
+}
+
+func (k *keyed) sum() uint64 { return k.h.Sum64() }

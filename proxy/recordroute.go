@@ -1,0 +1,143 @@
+package proxy
+
+// Record-Route: RFC 3261, Sections 16.6 item 4 and 16.7 item 8; RFC 5658; RFC 5922, Section 7.5.
+
+import (
+	"strings"
+
+	"github.com/tandem-sip/tandem/sip"
+)
+
+// recordRoutes reports whether a request may make a dialog, so that we stay on its path. Of a method that nobody
+// knows it must be supposed (RFC 3261, Section 16.6 item 4).
+func recordRoutes(method string) bool {
+	switch method {
+	case sip.MethodInvite, sip.MethodSubscribe, sip.MethodRefer, sip.MethodNotify:
+		return true
+	}
+	return !isKnownMethod(method)
+}
+
+// backToken returns the parameters of our Record-Route values that let requests of the far side come back to the
+// one that is next to us on this side: the element that record-routed last, or the Contact.
+func (p *plan) backToken() string {
+	u := firstURI(p.req, sip.FieldRecordRoute)
+	if u == nil {
+		u = firstURI(p.req, sip.FieldContact)
+	}
+	return p.core.routeParams(p.req.CallID(), u, p.from.Reference)
+}
+
+// routeParams returns the parameters ";td=...;ti=..." for a Record-Route value, "" when there is nothing to sign.
+func (c *Core) routeParams(callID string, to *sip.URI, reference string) string {
+	if to == nil || !to.IsSIP() {
+		return ""
+	}
+	if !plainIdentity(reference) {
+		reference = ""
+	}
+	s := ";" + tokenParam + "=" + c.signer.token(callID, to, reference)
+	if reference != "" {
+		s += ";" + referenceParam + "=" + reference
+	}
+	return s
+}
+
+// recordRoute returns our Record-Route values for a request that leaves over a flow: the one for the far side
+// first, and another one for the near side when that knows us by another URI (RFC 5658, Section 5).
+func (p *plan) recordRoute(f Flow, params string) (values [2]string) {
+	far, near := p.ownURI(f.URI()), p.ownURI(sourceURI(p.src))
+	values[0] = routeValue(far, params)
+	if near != "" && near != far {
+		values[1] = routeValue(near, params)
+	}
+	return values
+}
+
+func routeValue(uri, params string) string { return "<" + uri + ";lr" + params + ">" }
+
+// ownURI returns a URI of ours as a SIPS URI when the request has one (RFC 3261, Section 16.6 item 4).
+func (p *plan) ownURI(uri string) string {
+	if uri == "" || !(p.uri.Secure() || p.hasRoute && p.next.Secure()) {
+		return uri
+	}
+	rest, ok := strings.CutPrefix(uri, "sip:")
+	if !ok {
+		return uri
+	}
+	if s, ok := strings.CutSuffix(rest, ";transport=tls"); ok {
+		return "sips:" + s
+	}
+	return uri // a flow without TLS: a SIPS URI would lead nowhere
+}
+
+// rewriteRecordRoute signs our Record-Route values in a response anew: the client that reads them will send
+// requests to the far side.
+func (a *attempt) rewriteRecordRoute(e *sip.Edit, resp *sip.Message) {
+	if a.out.routes[0] == "" || resp.Count(sip.FieldRecordRoute) == 0 {
+		return
+	}
+	// The first that is ours is the one of this pass, should the request have spiralled.
+	i, above, at := 0, "", [2]int{-1, -1}
+	for v := range resp.Values(sip.FieldRecordRoute) {
+		if at[0] >= 0 {
+			if v == a.out.routes[1] && v != "" {
+				at[1] = i
+			}
+			break
+		}
+		if v == a.out.routes[0] {
+			at[0] = i
+		} else {
+			above = v
+		}
+		i++
+	}
+	if at[0] < 0 {
+		return
+	}
+	var to *sip.URI
+	if at[0] > 0 {
+		to = uriOf(above)
+	} else {
+		to = firstURI(resp, sip.FieldContact)
+	}
+	reference := ""
+	if a.flow.Transport().Secure() {
+		// The far side proved this name when the request was sent.
+		if reference = a.b.target.reference; reference == "" && !isAddress(normalHost(a.b.target.hop.Host)) {
+			reference = normalHost(a.b.target.hop.Host)
+		}
+	}
+	p := &a.b.ctx.plan
+	params := p.core.routeParams(p.req.CallID(), to, reference)
+	for j, v := range a.out.routes {
+		if at[j] >= 0 {
+			uri, _, _ := strings.Cut(v[1:], ";lr")
+			e.ReplaceValue(sip.FieldRecordRoute, at[j], routeValue(uri, params))
+		}
+	}
+}
+
+// firstURI returns the URI in the first value of a header field, nil when there is none that can be read.
+func firstURI(m *sip.Message, f sip.Field) *sip.URI {
+	if m.Count(f) == 0 {
+		return nil
+	}
+	for v := range m.Values(f) {
+		return uriOf(v)
+	}
+	return nil
+}
+
+func uriOf(value string) *sip.URI {
+	na, err := sip.ParseNameAddr(value)
+	if err != nil {
+		return nil
+	}
+	u, err := na.URI()
+	if err != nil {
+		return nil
+	}
+	return u
+}

@@ -1,0 +1,142 @@
+package proxy
+
+// RFC 3261, Section 16.5: determining request targets.
+
+import (
+	"strings"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// target is one element of the target set, with the URI that the procedures of RFC 3263 are applied to.
+type target struct {
+	hop       *sip.URI
+	uri       string // the Request-URI to write; "": as it is
+	q         int
+	special   bool   // may be at a special address: configured, signed, or asked for from inside
+	reference string // identity to authenticate when hop is an address; "": none known
+}
+
+// isLocal reports whether the request is for this proxy itself and not for somebody behind it.
+func (p *plan) isLocal() bool {
+	if p.hasRoute || !p.uri.IsSIP() {
+		return false
+	}
+	if _, served := p.rules.servedDomain(p.uri); served {
+		// A domain without a user is the domain's server: us, unless a rule sends it elsewhere.
+		if p.uri.User != "" {
+			return false
+		}
+		return p.method == sip.MethodOptions || p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog) == nil
+	}
+	return p.rules.isSelf(p.uri) && p.rules.match(p.uri, p.method, p.src.Peer, false) == nil
+}
+
+// chooseTargets fills the target set.
+func (p *plan) chooseTargets() *StatusError {
+	if p.local {
+		return nil
+	}
+	if p.hasRoute {
+		// Where the request goes next is settled by its Route; the Request-URI matters at its end.
+		if !p.mayRelay(p.next) {
+			return errNoRelay
+		}
+		t := target{hop: p.next, q: 1000, special: p.signed || p.from.Inside, reference: p.reference}
+		return p.setTargets(t)
+	}
+	if name, served := p.rules.servedDomain(p.uri); served {
+		r := p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog)
+		if r == nil {
+			return statusError(404, "no route for "+name)
+		}
+		return p.useRule(r)
+	}
+	if p.rules.isSelf(p.uri) {
+		if r := p.rules.match(p.uri, p.method, p.src.Peer, false); r != nil {
+			return p.useRule(r)
+		}
+	}
+	if !p.uri.IsSIP() {
+		// A tel URI needs a rule, or a Route: it names no host.
+		r := p.rules.match(p.uri, p.method, p.src.Peer, true)
+		if r == nil {
+			return statusError(416, "no route for scheme "+shown(p.uri.Scheme))
+		}
+		if !p.from.Relay {
+			return errNoRelay
+		}
+		return p.useRule(r)
+	}
+	if !p.mayRelay(p.uri) {
+		return errNoRelay
+	}
+	// Inside a dialog the Request-URI is a Contact, which only a rule for its very host may divert.
+	if r := p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog); r != nil {
+		return p.useRule(r)
+	}
+	t := target{hop: p.uri, q: 1000, special: p.signed || p.from.Inside, reference: p.reference}
+	return p.setTargets(t)
+}
+
+func (p *plan) useRule(r *route) *StatusError {
+	if len(r.targets) == 0 {
+		return statusError(480, "")
+	}
+	set := make([]target, 0, len(r.targets))
+	for _, t := range r.targets {
+		set = append(set, target{hop: t.URI, q: t.Q, special: true})
+	}
+	return p.setTargets(set...)
+}
+
+// setTargets takes over the target set. A request for a SIPS URI goes to each as if that were one too
+// (RFC 3261, Section 16.6 item 7).
+func (p *plan) setTargets(set ...target) *StatusError {
+	if p.uri.Secure() {
+		kept := set[:0]
+		for _, t := range set {
+			if t.hop = secured(t.hop); t.hop != nil {
+				kept = append(kept, t)
+			}
+		}
+		if set = kept; len(set) == 0 {
+			// RFC 5630, Section 4: there is no way there that TLS protects.
+			return statusError(480, "no next hop for a sips URI")
+		}
+	}
+	p.targets = set
+	return nil
+}
+
+// secured returns a URI as a SIPS URI, nil when its transport cannot be secured.
+func secured(u *sip.URI) *sip.URI {
+	if u.Secure() {
+		return u
+	}
+	if !u.IsSIP() {
+		return nil
+	}
+	s := *u
+	s.Scheme = "sips"
+	if name := u.Transport(); name != "" {
+		t, ok := sipaddr.ParseTransport(name)
+		switch {
+		case !ok || t == sipaddr.UDP:
+			return nil
+		case t.Secure():
+			// RFC 5630, Section 3.1.3: with sips the transport below TLS is named.
+			s.Params = withoutParams(u.Params, "transport")
+			if t == sipaddr.TLSSCTP {
+				s.Params += ";transport=sctp"
+			}
+		}
+	}
+	return &s
+}
+
+// knownMethods are those whose meaning is settled; for others nobody can say whether they make a dialog.
+const knownMethods = " INVITE ACK BYE CANCEL OPTIONS REGISTER MESSAGE INFO PRACK UPDATE PUBLISH SUBSCRIBE NOTIFY REFER "
+
+func isKnownMethod(m string) bool { return strings.Contains(knownMethods, " "+m+" ") }

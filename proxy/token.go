@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"hash"
+	"strconv"
+	"sync"
+
+	"github.com/tandem-sip/tandem/sip"
+)
+
+// A dialog token is our signature in our own Record-Route value: whoever shows it, in a request with the same
+// Call-ID, may send through us to the one host and port that was signed. So the far side of a dialog can come
+// back without a table of dialogs here. RFC 3261, Section 16.6 allows such parameters.
+
+const (
+	tokenParam     = "td" // dialog token
+	referenceParam = "ti" // identity under which the signed next hop can be authenticated
+	tokenBytes     = 16   // of the HMAC that are kept
+)
+
+// signer makes and checks dialog tokens. It is safe for concurrent use.
+type signer struct{ pool sync.Pool }
+
+func newSigner(key []byte) *signer {
+	k := append([]byte(nil), key...)
+	return &signer{pool: sync.Pool{New: func() any { return &mac{h: hmac.New(sha256.New, k)} }}}
+}
+
+type mac struct {
+	h   hash.Hash
+	in  []byte
+	out []byte
+}
+
+// token returns the signature over a Call-ID, the host and port of a next hop, and the reference identity.
+func (s *signer) token(callID string, to *sip.URI, reference string) string {
+	m := s.pool.Get().(*mac)
+	m.in = append(m.in[:0], callID...)
+	m.in = append(m.in, 0)
+	m.in = append(m.in, hopHost(to)...)
+	m.in = append(m.in, ':')
+	m.in = strconv.AppendUint(m.in, uint64(to.Port), 10)
+	m.in = append(m.in, 0)
+	m.in = append(m.in, reference...)
+	m.h.Reset()
+	m.h.Write(m.in)
+	m.out = m.h.Sum(m.out[:0])
+	t := base64.RawURLEncoding.EncodeToString(m.out[:tokenBytes])
+	s.pool.Put(m)
+	return t
+}
+
+// valid reports whether a token allows a request with that Call-ID to go to a next hop.
+func (s *signer) valid(token, callID string, to *sip.URI, reference string) bool {
+	return subtle.ConstantTimeCompare([]byte(token), []byte(s.token(callID, to, reference))) == 1
+}
+
+// hopHost returns the host that a request for a URI really goes to: its maddr, if there is one.
+func hopHost(u *sip.URI) string {
+	if maddr, ok := u.Param("maddr"); ok && maddr != "" {
+		return normalHost(maddr)
+	}
+	return normalHost(u.Host)
+}
+
+// plainIdentity reports whether an identity can stand in a URI parameter as it is.
+func plainIdentity(s string) bool {
+	if len(s) > 255 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c != '.' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return s != ""
+}
