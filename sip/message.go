@@ -57,6 +57,7 @@ type Message struct {
 	// Owned by the goroutine that read the message, until it has touched them.
 	viaState, fromState, toState, cseqState, uriState parseState
 	via                                               Via
+	viaStart, viaEnd                                  int // where via stands
 	from, to                                          NameAddr
 	cseq                                              CSeq
 	uri                                               URI

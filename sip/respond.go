@@ -1,6 +1,9 @@
 package sip
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Line is a header field line to be written.
 type Line struct{ Name, Value string }
@@ -35,7 +38,7 @@ func AppendResponse(dst []byte, req *Message, status int, reason, toTag string, 
 		dst = append(dst, "\r\n"...)
 	}
 	dst = req.appendFirst(dst, FieldCallID)
-	dst = req.appendFirst(dst, FieldCSeq)
+	dst = req.appendCSeq(dst)
 	if status == 100 {
 		dst = req.appendFirst(dst, FieldTimestamp) // RFC 3261, Section 8.2.6.1
 	}
@@ -52,6 +55,25 @@ func (m *Message) appendFirst(dst []byte, f Field) []byte {
 		dst = append(dst, m.raw[l.start:l.next]...)
 	}
 	return dst
+}
+
+// appendCSeq appends the CSeq line as it was written. Of one that cannot be understood, folded lines
+// are left out: somebody may have hidden another header field there.
+func (m *Message) appendCSeq(dst []byte) []byte {
+	if _, err := m.CSeq(); err == nil {
+		return m.appendFirst(dst, FieldCSeq)
+	}
+	i := m.firstLine(FieldCSeq)
+	if i < 0 {
+		return dst
+	}
+	l := m.line(i)
+	s := m.raw[l.start:l.end]
+	if fold := strings.IndexByte(s, '\r'); fold >= 0 {
+		s = s[:fold]
+	}
+	dst = append(dst, s...)
+	return append(dst, "\r\n"...)
 }
 
 // hasToTag says whether To has a tag. In a To that cannot be parsed it looks behind the last ">".

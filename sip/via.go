@@ -171,7 +171,7 @@ func (m *Message) TopVia() (*Via, error) {
 		return nil, bad("Via", "missing")
 	}
 	if m.viaState == untouched && m.via.Parse(m.raw[start:end]) == nil {
-		m.viaState = parsed
+		m.viaState, m.viaStart, m.viaEnd = parsed, start, end
 		return &m.via, nil
 	}
 	m.viaState = broken
