@@ -160,7 +160,7 @@ func locks(sources []*source) map[string]finding {
 		return ok && pkg.Name == "sync" && (sel.Sel.Name == "Mutex" || sel.Sel.Name == "RWMutex")
 	}
 	for _, s := range sources {
-		if s.isTest() {
+		if s.isTest() || s.room == bench {
 			continue
 		}
 		add := func(owner string, names []*ast.Ident, t ast.Expr) {

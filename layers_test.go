@@ -121,6 +121,11 @@ func checkLayers(ls *layers, sources []*source) []finding {
 			}
 		}
 	}
+	for _, module := range ls.testing {
+		if !used["test "+module] {
+			found = append(found, finding{"layers.txt", 0, fmt.Sprintf("no test imports %s; take it out of the line \"test\"", module)})
+		}
+	}
 	slices.SortFunc(found, func(a, b finding) int { return strings.Compare(a.String(), b.String()) })
 	return found
 }
@@ -160,8 +165,11 @@ func checkImport(ls *layers, l *layer, s *source, name string, used map[string]b
 		}
 	}
 	if s.isTest() {
-		if slices.ContainsFunc(ls.testing, func(module string) bool { return inModule(name, module) }) {
-			return ""
+		for _, module := range ls.testing {
+			if inModule(name, module) {
+				used["test "+module] = true
+				return ""
+			}
 		}
 		return fmt.Sprintf("tests of %s may not import %s; prefer the standard library, or add the module to the line \"test\" of layers.txt and a page to docs/decisions", l.room, name)
 	}
@@ -300,6 +308,7 @@ func TestLayersCases(t *testing.T) {
 		{"test bench in product code", list, map[string]string{"proxy/b.go": "package proxy\nimport \"" + modulePath + "/siptest\""}, []string{"only test files may import it"}},
 		{"no package comment", list, map[string]string{"sip/sip.go": "package sip"}, []string{"package sip has no package comment"}},
 		{"package comment of another form", list, map[string]string{"sip/sip.go": "// sip reads.\npackage sip"}, []string{"package sip has no package comment"}},
+		{"unused test module", list + "test : : example.org/leak", nil, []string{"no test imports example.org/leak"}},
 		{"absent room", list + "cluster : :\n", nil, []string{"room cluster is listed and has no Go files"}},
 		{"arrow upwards", "proxy : sip :\nsip : :\nsiptest : sip : example.org/dns\ninternal/node : proxy sip :\ntest : : example.org/quick", nil, []string{"layers.txt:1: proxy imports sip, which has no line above"}},
 		{"room twice", list + "sip : :\n", nil, []string{"room \"sip\" is named twice"}},

@@ -61,7 +61,8 @@ func checkWords(s *source) []finding {
 var proper = []string{"Via", "From", "To", "Contact", "Route", "Expires", "Require", "Supported", "Path", "Go", "Kamailio", "Linux", "Date", "Timestamp", "Warning", "Reason"}
 
 // checkErrorTexts holds the form of error texts: the room first, lower case, no full stop. The room is
-// asked for where an error leaves it for certain: in sentinels, and in what an exported function returns.
+// asked for where an error leaves it for certain: in sentinels, and in what an exported function returns. A
+// sentinel whose comment says that it comes wrapped gets the room from what wraps it.
 func checkErrorTexts(s *source) []finding {
 	if s.isTest() {
 		return nil
@@ -85,7 +86,7 @@ func checkErrorTexts(s *source) []finding {
 		rest := strings.TrimPrefix(text, prefix)
 		switch {
 		case rest == text && leaves[call] && prefix != "main: " && !strings.HasPrefix(text, "%"):
-			found = append(found, s.at(lit.Pos(), "error text %q leaves the room: begin it with %q", text, prefix))
+			found = append(found, s.at(lit.Pos(), "error text %q leaves the room: begin it with %q, or say in a sentinel's comment that it comes wrapped", text, prefix))
 		case capitalised(rest):
 			found = append(found, s.at(lit.Pos(), "error text %q begins with a capital letter", text))
 		case strings.HasSuffix(text, ".") || strings.HasSuffix(text, "!") || strings.HasSuffix(text, "\n"):
@@ -114,6 +115,9 @@ func leavingCalls(s *source) map[*ast.CallExpr]bool {
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
 				if v, ok := spec.(*ast.ValueSpec); ok {
+					if strings.Contains(d.Doc.Text()+v.Doc.Text()+v.Comment.Text(), "wrapped") {
+						continue
+					}
 					for i, value := range v.Values {
 						if call, ok := value.(*ast.CallExpr); ok && i < len(v.Names) && v.Names[i].IsExported() {
 							leaves[call] = true
@@ -248,7 +252,7 @@ var codeCases = []styleCase{
 
 	{"error texts", "good", "", "var ErrA = errors.New(\"room: it is closed\")\nfunc B() error { return fmt.Errorf(\"room: Via without %s: %w\", x, err) }\n" +
 		"func c() error { return errors.New(\"half a text\") }\nfunc D() error { return fmt.Errorf(\"%w: more\", err) }\nfunc E() error { return errors.New(\"room: TLS failed\") }\n" +
-		"func F() error { return errors.New(\"room: Content-Length is missing\") }", nil},
+		"func F() error { return errors.New(\"room: Content-Length is missing\") }\n// ErrG comes wrapped in a LookupError.\nvar ErrG = errors.New(\"no address\")", nil},
 	{"error texts", "no room", "", "var ErrA = errors.New(\"it is closed\")\nfunc B() error { return fmt.Errorf(\"other: x\") }\n// T is it.\ntype T int\nfunc (T) C() (int, error) { return 0, errors.New(\"x\") }", []string{":2:", ":3:", ":6:"}},
 	{"error texts", "capital", "", "func c() error { return errors.New(\"Half a text\") }\nfunc d() error { return errors.New(\"room: Half\") }", []string{"begins with a capital", "begins with a capital"}},
 	{"error texts", "full stop", "", "func c() error { return errors.New(\"half a text.\") }\nfunc d() error { return fmt.Errorf(\"x\\n\") }", []string{"no full stop", "no full stop"}},
