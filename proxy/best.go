@@ -3,6 +3,8 @@ package proxy
 // RFC 3261, Section 16.7 items 6 and 7: the best of the final responses.
 
 import (
+	"strings"
+
 	"github.com/tandem-sip/tandem/sip"
 )
 
@@ -77,12 +79,9 @@ func addChallenges(e *sip.Edit, best answer, answers []answer) {
 		if a.resp == nil || a.attempt == best.attempt || a.status != 401 && a.status != 407 {
 			continue
 		}
-		for _, name := range [...]string{"WWW-Authenticate", "Proxy-Authenticate"} {
-			f := sip.FieldOf(name)
-			for n, v := range a.resp.Lines() {
-				if sip.FieldOf(n) == f && equalName(n, name) {
-					e.Add(name, v)
-				}
+		for name, value := range a.resp.Lines() {
+			if strings.EqualFold(name, "WWW-Authenticate") || strings.EqualFold(name, "Proxy-Authenticate") {
+				e.Add(name, value)
 			}
 		}
 	}

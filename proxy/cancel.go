@@ -3,7 +3,6 @@ package proxy
 // RFC 3261, Section 16.10: CANCEL processing.
 
 import (
-	"hash/maphash"
 	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -14,8 +13,8 @@ import (
 // CANCEL already.
 func (c *Core) Cancel(tx *transaction.Server, cancel *sip.Message) {
 	c.stats.requests.count(sip.MethodCancel)
-	ctx := c.contexts.get(tx)
-	if ctx == nil {
+	ctx, ok := tx.Attached().(*ResponseContext)
+	if !ok {
 		return // it was answered meanwhile
 	}
 	ctx.mu.Lock()
@@ -50,34 +49,4 @@ func reasonsOf(cancel *sip.Message) []sip.Line {
 		}
 	}
 	return lines
-}
-
-func equalName(a, b string) bool { return strings.EqualFold(a, b) }
-
-func (t *contextTable) shard(tx *transaction.Server) int {
-	return int(maphash.Comparable(t.seed, tx) % uint64(len(t.shards)))
-}
-
-func (t *contextTable) put(ctx *ResponseContext) {
-	s := &t.shards[t.shard(ctx.tx)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = make(map[*transaction.Server]*ResponseContext)
-	}
-	s.m[ctx.tx] = ctx
-}
-
-func (t *contextTable) get(tx *transaction.Server) *ResponseContext {
-	s := &t.shards[t.shard(tx)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[tx]
-}
-
-func (t *contextTable) drop(tx *transaction.Server) {
-	s := &t.shards[t.shard(tx)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.m, tx)
 }

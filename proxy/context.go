@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -73,7 +72,7 @@ func (ctx *ResponseContext) begin() {
 		ctx.back = p.backToken()
 	}
 	if ctx.invite {
-		p.core.contexts.put(ctx)
+		ctx.tx.Attach(ctx)
 	}
 	p.core.stats.active.Add(1)
 	ctx.advance()
@@ -146,20 +145,10 @@ func (b *branch) end(a *answer) {
 	}
 }
 
-// release forgets the context where CANCELs look for it.
+// release forgets the context where CANCELs look for it: the server transaction lives longer.
 func (ctx *ResponseContext) release() {
 	if ctx.invite {
-		ctx.plan.core.contexts.drop(ctx.tx)
+		ctx.tx.Attach(nil)
 	}
 	ctx.plan.core.stats.active.Add(-1)
-}
-
-// contextTable finds the response context of an INVITE for its CANCEL.
-type contextTable struct {
-	seed   maphash.Seed
-	shards [16]struct {
-		// mu guards the fields below.
-		mu sync.Mutex
-		m  map[*transaction.Server]*ResponseContext
-	}
 }

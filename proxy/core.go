@@ -46,11 +46,10 @@ type Core struct {
 	forwarded  func(time.Duration)
 	log        *slog.Logger
 
-	seed     maphash.Seed // of loop hashes
-	signer   *signer
-	rules    atomic.Pointer[ruleSet]
-	contexts contextTable
-	stats    counters
+	seed   maphash.Seed // of loop hashes
+	signer *signer
+	rules  atomic.Pointer[ruleSet]
+	stats  counters
 }
 
 // New makes a Core. It starts nothing.
@@ -74,7 +73,6 @@ func New(cfg Config) *Core {
 		_, _ = rand.Read(key) // never fails: crypto/rand ends the program first
 	}
 	c.signer = newSigner(key)
-	c.contexts.seed = c.seed
 	c.Update(cfg.Rules)
 	return c
 }

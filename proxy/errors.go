@@ -23,7 +23,7 @@ func (a *attempt) Failed(_ *transaction.Client, err error) {
 	a.ended()
 	// Of an INVITE that the far side had begun to work on, the transaction layer takes leave with a CANCEL.
 	fresh := !a.provisional || !ctx.invite
-	replay := fresh && !timeout && !a.replay && !ctx.closed && !a.cancelled && a.flow.Reliable() && a.client != nil
+	replay := fresh && !timeout && !a.replay && !ctx.closed && !a.cancelled && a.flow.Reliable()
 	again := !ctx.closed && !a.cancelled && fresh && !(timeout && !ctx.invite)
 	ctx.mu.Unlock()
 	overload := errors.Is(err, transaction.ErrFull)

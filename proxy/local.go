@@ -3,6 +3,7 @@ package proxy
 // What the proxy answers by itself, as a user agent server: RFC 3261, Sections 8.2 and 11.
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -35,7 +36,7 @@ func (c *Core) answer(tx *transaction.Server, p *plan) {
 
 // reject sends a final response that says why a request went no further.
 func (c *Core) reject(tx *transaction.Server, req *sip.Message, domain string, err *StatusError) {
-	if c.log.Enabled(nil, slog.LevelDebug) {
+	if c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log.Debug("request refused", "call_id", shown(req.CallID()), "method", shown(req.Method()),
 			"status", err.Status, "err", err)
 	}
@@ -43,7 +44,7 @@ func (c *Core) reject(tx *transaction.Server, req *sip.Message, domain string, e
 }
 
 func (c *Core) respondTo(tx *transaction.Server, req *sip.Message, status int, reason string, lines []sip.Line) {
-	b := sip.AppendResponse(getBuffer(), req, status, reason, c.localTag(req), lines...)
+	b := sip.AppendResponse(getBuffer(), req, status, reason, tx.Tag(), lines...)
 	c.respond(tx, b, status)
 	putBuffer(b)
 }
@@ -57,7 +58,7 @@ func (c *Core) respond(tx *transaction.Server, b []byte, status int) {
 	}
 }
 
-// localTag returns the To tag of our own responses: the same for each retransmission of a request
+// localTag returns the To tag of a response without a transaction: the same for each retransmission of the request
 // (RFC 3261, Section 8.2.7), and not to be guessed.
 func (c *Core) localTag(req *sip.Message) string {
 	var h keyed

@@ -111,10 +111,15 @@ func compile(r Rules) *ruleSet {
 		s.agent = r.Self[0].SentBy()
 	}
 	for _, in := range r.Routes {
-		out := route{domain: normalHost(in.Domain), method: in.Method, peer: in.Peer, targets: slices.Clone(in.To)}
-		for i := range out.targets {
-			if q := &out.targets[i].Q; *q <= 0 || *q > 1000 {
-				*q = 1000
+		out := route{domain: normalHost(in.Domain), method: in.Method, peer: in.Peer}
+		for _, t := range in.To {
+			if t.Q <= 0 || t.Q > 1000 {
+				t.Q = 1000
+			}
+			// RFC 3261, Section 16.5: no target twice.
+			same := func(o Target) bool { return o.URI.Equal(t.URI) }
+			if t.URI != nil && !slices.ContainsFunc(out.targets, same) {
+				out.targets = append(out.targets, t)
 			}
 		}
 		slices.SortStableFunc(out.targets, func(a, b Target) int { return b.Q - a.Q })
