@@ -1,0 +1,159 @@
+package transaction
+
+import (
+	"errors"
+
+	"github.com/tandem-sip/tandem/sip"
+)
+
+// CANCEL, which is answered and made hop by hop: RFC 3261, Section 9.
+
+// cancel handles a CANCEL: RFC 3261, Section 9.2. It is answered here; the user is told once.
+func (l *Layer) cancel(m *sip.Message, src *Source) {
+	k, cseq, ok := l.keyOf(m, src)
+	if !ok {
+		l.turned.unreadable.Add(1)
+		return
+	}
+	reliable := src.Flow.Reliable()
+	now := l.clock.now()
+	sh := l.shard(k.hash)
+	sh.mu.Lock()
+	again, chain := sh.findServer(k, sip.MethodCancel, m, cseq)
+	if again != nil {
+		sh.counts.absorbed++
+		w := again.stepFor(event{kind: evMessage}, now)
+		sh.mu.Unlock()
+		again.carryOut(&w)
+		return
+	}
+	target, _ := sh.findServer(k, "", m, cseq)
+	if target == nil {
+		sh.mu.Unlock()
+		l.turned.unmatched.Add(1)
+		// Without state: if the request arrives late, the CANCEL that is sent again finds it.
+		l.answer(m, src, 481, l.tag(k, m))
+		return
+	}
+	pass := target.step(event{kind: evCancel}, now)&passCancel != 0
+	if pass && target.handing {
+		// request passes it on when the user knows what it is that is canceled.
+		target.canceled, pass = m, false
+	}
+	// A transaction of its own only where the CANCEL may be sent again.
+	var own *Server
+	if !reliable && chain < maxChain {
+		own = l.newServer(k, sip.MethodCancel, m, src, reliable)
+		own.step(event{kind: evStart}, now)
+	}
+	sh.mu.Unlock()
+
+	if own == nil {
+		l.answer(m, src, 200, target.tag)
+	} else {
+		buf := takeBuffer()
+		*buf = sip.AppendResponse((*buf)[:0], m, 200, "", target.tag)
+		// It can't have a final response yet: nobody else knows this transaction.
+		_ = own.Respond(*buf, 200)
+		giveBuffer(buf)
+	}
+	if pass {
+		l.cfg.User.Cancel(target, m)
+	}
+}
+
+// Cancel asks the far side to give up an INVITE: RFC 3261, Section 9.1. The CANCEL is sent now, or as soon
+// as a provisional response has come; not at all if there is a final response first. extra are header
+// field lines for it, such as Reason. The user goes on to be told of the INVITE's responses; if there is no
+// final one within Timers.Cancel, of ErrTimeout. Only the first call counts; for other methods there is
+// none.
+func (c *Client) Cancel(extra ...sip.Line) {
+	c.shard.mu.Lock()
+	sent, needed := c.sent, c.machine.kind == ClientInvite && c.machine.outstanding() && c.canceler == nil
+	c.shard.mu.Unlock()
+	if !needed {
+		return
+	}
+	canceler := buildCancel(sent, extra...)
+	if canceler == nil {
+		c.layer.turned.lost.Add(1)
+		return
+	}
+	now := c.layer.clock.now()
+	c.shard.mu.Lock()
+	if c.canceler != nil || !c.machine.outstanding() {
+		c.shard.mu.Unlock()
+		return
+	}
+	c.canceler = canceler
+	w := c.stepFor(event{kind: evCancel}, now, nil, nil)
+	c.shard.mu.Unlock()
+	c.carryOut(&w)
+}
+
+// buildCancel returns the CANCEL for the request sent, nil if that can't be read.
+func buildCancel(sent string, extra ...sip.Line) []byte {
+	m, err := sip.Parse(sent)
+	if err != nil {
+		return nil
+	}
+	return sip.AppendCancel(nil, m, extra...)
+}
+
+// sendCancel sends the CANCEL in a transaction of its own.
+func (c *Client) sendCancel(w *clientWork) {
+	u := &cancelUser{invite: c, flow: w.flow, message: w.canceler}
+	if u.message == nil {
+		u.message = buildCancel(w.sent)
+	}
+	switch {
+	case u.message == nil:
+		c.layer.turned.lost.Add(1)
+	case w.gone:
+		u.reconnect()
+	default:
+		u.start()
+	}
+}
+
+// cancelUser is the user of a CANCEL's client transaction.
+type cancelUser struct {
+	invite  *Client
+	flow    Flow
+	message []byte
+	again   bool // flow is the second one
+}
+
+// start sends the CANCEL over u.flow.
+func (u *cancelUser) start() {
+	_, err := u.invite.layer.start(u.message, u.invite.branch, sip.MethodCancel, u.flow, u)
+	if err != nil {
+		u.Failed(nil, err)
+	}
+}
+
+// reconnect sends the CANCEL over a new connection: RFC 5923, Section 8.1.
+func (u *cancelUser) reconnect() {
+	l := u.invite.layer
+	l.reconnect(u.flow, func(f Flow, err error) {
+		if err != nil {
+			l.turned.lost.Add(1)
+			return
+		}
+		u.invite.moveTo(f)
+		v := &cancelUser{invite: u.invite, flow: f, message: u.message, again: true}
+		v.start()
+	})
+}
+
+// Response is not of interest: what counts is the final response to the INVITE.
+func (u *cancelUser) Response(*Client, *sip.Message) {}
+
+// Failed tries a new connection once if the first one is gone.
+func (u *cancelUser) Failed(_ *Client, err error) {
+	if _, gone := errors.AsType[*TransportError](err); gone && !u.again {
+		u.reconnect()
+		return
+	}
+	u.invite.layer.turned.lost.Add(1)
+}

@@ -1,0 +1,273 @@
+package transaction
+
+import (
+	"errors"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// Client is a client transaction: RFC 3261, Section 17.1. Its methods may be called from several
+// goroutines at once.
+type Client struct {
+	core
+	branch string // fixed
+	method string // fixed
+
+	// The shard's mu guards the fields below.
+
+	path     path
+	sent     string // the request, as long as it may be sent again, acknowledged or canceled
+	ack      []byte // the ACK, once it was sent; never changed
+	canceler []byte // the CANCEL, once it was asked for; never changed
+	final    bool   // the user has, or is about to get, the final response
+	user     ClientUser
+	calls    queue[upcall]
+}
+
+// path is a flow and what is known of it, asked once so that no lock is held while asking.
+type path struct {
+	flow      Flow
+	id        uint64
+	transport sipaddr.Transport
+	identity  string
+}
+
+func pathOf(f Flow) path { return path{f, f.ID(), f.Transport(), f.Identity()} }
+
+// takes reports whether a response that came from another path may be one to what was sent over p: it
+// came over the same connection, or over the same kind of transport from whoever p leads to.
+func (p *path) takes(from *path) bool {
+	if p.id != 0 && p.id == from.id {
+		return true
+	}
+	return p.transport == from.transport && p.identity == from.identity
+}
+
+// upcall is a call of the user that waits its turn: a response, or else a failure.
+type upcall struct {
+	user ClientUser
+	resp *sip.Message
+	err  error
+}
+
+// clientWork is what a step leaves to be done without the lock.
+type clientWork struct {
+	acts     actions
+	flow     Flow
+	gone     bool   // flow is known to be closed
+	sent     string // for sendRequest, sendAck, sendCancel
+	ack      []byte
+	canceler []byte
+	resp     *sip.Message
+	call     upcall
+	mine     bool // call was claimed
+}
+
+// Start sends a request over flow and makes a client transaction for it, which tells u how it goes. b is
+// the request as written for the wire; what must be kept of it is copied. branch is that of its top Via
+// and method its method; both are kept.
+//
+// Start returns a *TransportError if the flow does not take the request, ErrFull, ErrBranch or ErrMethod;
+// u is not called then.
+func (l *Layer) Start(b []byte, branch, method string, flow Flow, u ClientUser) (*Client, error) {
+	if l.live[0].Load() >= int64(l.cfg.MaxTransactions) {
+		l.turned.refused.Add(1)
+		return nil, ErrFull
+	}
+	return l.start(b, branch, method, flow, u)
+}
+
+// start is Start without its limit: the number of CANCELs is bounded by that of INVITEs.
+func (l *Layer) start(b []byte, branch, method string, flow Flow, u ClientUser) (*Client, error) {
+	kind := ClientNonInvite
+	switch method {
+	case sip.MethodInvite:
+		kind = ClientInvite
+	case sip.MethodAck:
+		return nil, ErrMethod
+	}
+	reliable := flow.Reliable()
+	c := &Client{branch: branch, method: constantMethod(method), path: pathOf(flow), user: u}
+	if kind == ClientInvite || !reliable {
+		c.sent = string(b)
+	}
+	hash := l.clientHash(branch)
+	c.core.init(l, hash, newMachine(kind, reliable))
+	c.core.client = c
+
+	now := l.clock.now()
+	c.shard.mu.Lock()
+	if c.shard.findClient(hash, branch, method) != nil {
+		c.shard.mu.Unlock()
+		return nil, ErrBranch
+	}
+	c.insert()
+	c.step(event{kind: evStart}, now)
+	c.shard.mu.Unlock()
+
+	// The transaction is in the table before its request is on the wire, so that no response is too early.
+	err := flow.Send(b)
+	if err == nil {
+		return c, nil
+	}
+	l.turned.undelivered.Add(1)
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	if c.step(event{kind: evFailed}, now) == 0 {
+		return c, nil // Somebody was faster, and u was told.
+	}
+	return nil, &TransportError{Err: err}
+}
+
+// response handles a response: RFC 3261, Section 17.1.3.
+func (l *Layer) response(m *sip.Message, src *Source) {
+	via, err := m.TopVia()
+	cseq, err2 := m.CSeq()
+	if err != nil || err2 != nil {
+		l.turned.unreadable.Add(1)
+		return
+	}
+	from := pathOf(src.Flow)
+	from.identity = src.Identity
+	own := l.cfg.OwnSentBy == nil || l.cfg.OwnSentBy(via)
+	hash := l.clientHash(via.Branch)
+	now := l.clock.now()
+	sh := l.shard(hash)
+	sh.mu.Lock()
+	c := sh.findClient(hash, via.Branch, cseq.Method)
+	if c == nil || !own { // Never forwarded: RFC 6026, Section 7.3.
+		sh.counts.stray++
+		sh.mu.Unlock()
+		return
+	}
+	if !c.path.takes(&from) {
+		sh.counts.foreign++
+		sh.mu.Unlock()
+		return
+	}
+	w := c.stepFor(event{evMessage, m.StatusCode()}, now, m, nil)
+	sh.mu.Unlock()
+	c.carryOut(&w)
+}
+
+// FlowClosed says that a connection is gone and why. The client transactions on it that wait for a final
+// response fail; those whose INVITE was being worked on are canceled over a new connection. It looks at
+// every transaction.
+func (l *Layer) FlowClosed(id uint64, err error) {
+	if id == 0 {
+		return
+	}
+	if err == nil {
+		err = errors.New("connection closed")
+	}
+	ev := event{kind: evClosed}
+	if l.cfg.Reconnect == nil {
+		ev.kind = evFailed
+	}
+	var work []dueWork
+	for i := range l.shards {
+		sh := &l.shards[i]
+		now := l.clock.now()
+		sh.mu.Lock()
+		for _, head := range sh.table {
+			// A step may take the transaction out of its chain.
+			for t := head; t != nil; {
+				next := t.chain
+				if c := t.client; c != nil && c.path.id == id && c.machine.outstanding() {
+					w := c.stepFor(ev, now, nil, err)
+					w.gone = true
+					work = append(work, dueWork{client: c, cwork: w})
+				}
+				t = next
+			}
+		}
+		sh.mu.Unlock()
+		for j := range work {
+			work[j].carryOut()
+		}
+		clear(work)
+		work = work[:0]
+	}
+}
+
+// stepFor steps the machine and gathers what the actions need: the response, or the cause of a failure.
+// The caller holds the shard's mu.
+func (c *Client) stepFor(ev event, now instant, resp *sip.Message, cause error) (w clientWork) {
+	w.acts = c.step(ev, now)
+	w.flow, w.sent, w.ack, w.canceler, w.resp = c.path.flow, c.sent, c.ack, c.canceler, resp
+	switch {
+	case w.acts&passResponse != 0:
+		w.call = upcall{user: c.user, resp: resp}
+		c.final = c.final || ev.status >= 200
+	case w.acts&(tellTimeout|tellFailed) != 0 && !c.final:
+		w.call = upcall{user: c.user, err: ErrTimeout}
+		if w.acts&tellFailed != 0 {
+			w.call.err = &TransportError{Err: cause}
+		}
+	}
+	if w.call.user != nil {
+		w.mine = c.calls.claim(w.call)
+	}
+	if w.acts&release != 0 {
+		c.sent, c.canceler = "", nil
+	}
+	if c.machine.state == Completed {
+		c.user = nil
+	}
+	return w
+}
+
+// carryOut does what follows from a step, without the lock.
+func (c *Client) carryOut(w *clientWork) {
+	if w.acts&sendRequest != 0 {
+		buf := takeBuffer()
+		*buf = append((*buf)[:0], w.sent...)
+		if err := w.flow.Send(*buf); err != nil {
+			c.fail(err)
+		}
+		giveBuffer(buf)
+	}
+	if w.acts&sendAck != 0 {
+		c.acknowledge(w)
+	}
+	if w.acts&sendCancel != 0 {
+		c.sendCancel(w)
+	}
+	if !w.mine {
+		return
+	}
+	for call, ok := w.call, true; ok; {
+		if call.resp != nil {
+			call.user.Response(c, call.resp)
+		} else {
+			call.user.Failed(c, call.err)
+		}
+		c.shard.mu.Lock()
+		call, ok = c.calls.take()
+		c.shard.mu.Unlock()
+	}
+}
+
+// fail tells the machine that something could not be delivered.
+func (c *Client) fail(err error) {
+	c.layer.turned.undelivered.Add(1)
+	now := c.layer.clock.now()
+	c.shard.mu.Lock()
+	w := c.stepFor(event{kind: evFailed}, now, nil, err)
+	c.shard.mu.Unlock()
+	c.carryOut(&w)
+}
+
+// Branch returns the branch that the transaction was started with.
+func (c *Client) Branch() string { return c.branch }
+
+// Method returns the method that the transaction was started with.
+func (c *Client) Method() string { return c.method }
+
+// Flow returns where the transaction sends. It changes only when its connection was closed.
+func (c *Client) Flow() Flow {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	return c.path.flow
+}
