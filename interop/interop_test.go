@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tandem-sip/tandem/internal/devca"
+	"github.com/tandem-sip/tandem/siptest"
 )
 
 // Ports that everything here listens on; the addresses differ.
@@ -72,7 +74,7 @@ func (k trunk) runOver(t *testing.T, net, callerTransport, calleeTransport strin
 		t.Fatal(err)
 	}
 	agent := func(host int) netip.AddrPort { return netip.AddrPortFrom(at(host), plainPort) }
-	dns := serveNames(t, netip.AddrPortFrom(at(53), 5300), p1, p2)
+	dns := siptest.NewDNS(t, zone(p1)+zone(p2)).Addr()
 
 	k.p2.start(t, site{dir, p2, p1, agent(22), calleeTransport, agent(32), dns})
 	k.p1.start(t, site{dir, p1, p2, agent(21), calleeTransport, agent(31), dns})
@@ -90,6 +92,14 @@ func (k trunk) runOver(t *testing.T, net, callerTransport, calleeTransport strin
 	if byP1 != k.dialedByP1 || byP2 != k.dialedByP2 {
 		t.Errorf("TLS connections: example.com dialed %d and example.net %d; wanted %d and %d", byP1, byP2, k.dialedByP1, k.dialedByP2)
 	}
+}
+
+// zone is what DNS says of a party's domain: TLS first, at its host.
+func zone(p party) string {
+	return strings.NewReplacer("DOMAIN", p.Domain, "HOST", p.SentBy, "IP", p.IP.String()).Replace(
+		"DOMAIN. NAPTR 10 10 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.DOMAIN.\n" +
+			"_sips._tcp.DOMAIN. SRV 10 10 5061 HOST.\n" +
+			"HOST. A IP\n")
 }
 
 // TestHarness proves the harness with programs that are known to work: with aliases Kamailio's pair shares
