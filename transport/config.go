@@ -1,0 +1,208 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/framing"
+	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// Listen is a listen address. Port 0 asks the system for a free port, which Addrs then tells.
+type Listen struct {
+	Transport sipaddr.Transport // UDP, TCP or TLS
+	Addr      netip.AddrPort
+}
+
+// String returns l as a URL, such as "tls://127.0.0.1:5061".
+func (l Listen) String() string { return l.Transport.URIParam() + "://" + l.Addr.String() }
+
+// Domain is a served domain: a name, the certificate that proves it, and who is believed when it
+// is spoken to. Each has an alias table of its own (RFC 5923, Section 9.3).
+type Domain struct {
+	// Name is the domain, such as "example.com". It is the local domain of a Hop and of a Source.
+	Name string
+	// SentBy is the advertised address of this domain over TLS: a host, with or without a port.
+	// Empty: Name. Without a port that of the listener is added when it is not 5061.
+	SentBy string
+	// Certificate is shown to servers and to clients alike.
+	Certificate tls.Certificate
+	// Verifier authenticates the peers of this domain. It must be there.
+	Verifier *identity.Verifier
+	// DeclineAlias is asked before a row is made for an accepted connection whose client has these
+	// identities; true declines, and the request goes on as though it had not asked (RFC 5923,
+	// Section 8.2). Nil declines nobody. It is called by reader goroutines and must not block.
+	DeclineAlias func(identity.Set) bool
+}
+
+// Handler is told what comes in. Its methods are called from the goroutine of the connection or
+// the socket that they concern, at once for different ones, and hold that goroutine until they
+// return: they must not block.
+type Handler interface {
+	// Message is given a message that could be parsed. The received and rport values of a request
+	// are set already. src is shared by the messages of a connection and must not be changed.
+	Message(m *sip.Message, src *Source)
+	// Malformed is given what could not be framed or parsed; m holds as much as was understood and
+	// may be nil. After a framing error on a stream the connection is closed as soon as what the
+	// handler sent has been written; a message that was framed but is bad leaves it open.
+	Malformed(m *sip.Message, err error, src *Source)
+	// Closed is the last thing said about a connection: nothing comes from it and nothing goes out
+	// over it any more. err is nil when it was closed in an orderly way.
+	Closed(id alias.ConnID, err error)
+}
+
+// Config is how a Transport is made. The zero value of each field but Listen and Handler is a good
+// default. New copies it.
+type Config struct {
+	// Listen has the listen addresses. Dialed connections use the IP address of the first one of
+	// their transport and address family.
+	Listen []Listen
+	// Domains has the served domains. Without any there is no TLS. The first is used by clients
+	// that name none.
+	Domains []Domain
+	// Handler must be there.
+	Handler Handler
+	// Logger default: none.
+	Logger *slog.Logger
+	// Judge is called once for each connection, after its handshake and before its first message,
+	// and its answer is Source.User from then on. It is called again when Update changed the
+	// domains, and for each source address over UDP, as often as it is seen anew. Nil: no answer.
+	Judge func(ConnInfo) any
+	// Outstanding tells how many transactions still need the connection, which decides how long
+	// closing it waits (RFC 5923, Section 8.3). Nil: none.
+	Outstanding func(alias.ConnID) int
+
+	// SentBy is the host that UDP and TCP put into Via and Record-Route. Default: the IP address of
+	// the listener, or on an unspecified one the sent-by host of the first domain.
+	SentBy string
+	// NoAlias leaves the alias parameter out of what is sent over TLS. Connections are then still
+	// reused forwards, and a peer's own alias parameter is still honoured.
+	NoAlias bool
+	// Limits bounds the size of a message: see framing.Limits for the defaults.
+	Limits framing.Limits
+
+	// HandshakeTimeout bounds a TLS handshake as a whole. Default 5 s.
+	HandshakeTimeout time.Duration
+	// HeaderTimeout bounds the time from the first byte of a message to the end of its header
+	// section, and that for one TLS record. Default 5 s.
+	HeaderTimeout time.Duration
+	// BodyTimeout bounds the time for a body. Default 10 s.
+	BodyTimeout time.Duration
+	// DialTimeout bounds the making of a TCP connection. Default 2 s.
+	DialTimeout time.Duration
+	// WriteTimeout bounds one write: a peer that takes nothing for so long is given up. Default 5 s.
+	WriteTimeout time.Duration
+	// DrainTimeout is how long closing waits for outstanding transactions. Default 32 s, which is
+	// 64*T1.
+	DrainTimeout time.Duration
+	// CloseTimeout is how long closing waits for the peer's closure alert. Default 2 s.
+	CloseTimeout time.Duration
+	// KeepAlive is the idle time before TCP keepalive probes. Three follow at a third of it each.
+	// Default 6 s; negative: none.
+	KeepAlive time.Duration
+	// UserTimeout is how long sent bytes may stay unacknowledged (Linux only). Default 5 s;
+	// negative: as long as the system likes.
+	UserTimeout time.Duration
+	// PingInterval is the time between pings on dialed connections (RFC 5626, Section 3.5.1).
+	// Default: no pings. A peer that answered one and leaves a later one unanswered for PongTimeout
+	// is given up; one that never answers is not asked to.
+	PingInterval time.Duration
+	// PongTimeout default 10 s: RFC 5626, Section 4.4.1.
+	PongTimeout time.Duration
+
+	// QueueBytes bounds what waits to be written on one connection. Default 256 KiB. One message is
+	// always taken.
+	QueueBytes int
+	// MaxConnections bounds all connections. Default 65,536, and three quarters of the descriptors
+	// that the process may have.
+	MaxConnections int
+	// MaxPerSource bounds the accepted connections of one IP address. Default three quarters of
+	// MaxConnections.
+	MaxPerSource int
+	// MaxPending bounds the accepted connections whose handshake has not ended; with more, the
+	// oldest of them is closed. Default 4,096.
+	MaxPending int
+	// MaxHandshakes bounds the handshakes of accepted connections that compute at once; one that
+	// waits for its peer does not count. Default 64.
+	MaxHandshakes int
+	// MaxDials bounds the dials in progress. Default 1,024.
+	MaxDials int
+	// MaxWaiters bounds the requests that wait for one dial. Default 4,096.
+	MaxWaiters int
+	// MaxRowsPerConn bounds the alias rows of one connection. Default: as alias.Config has it.
+	MaxRowsPerConn int
+	// SocketBuffer is asked of the system for each direction of a UDP socket, in bytes. Default
+	// 4 MiB.
+	SocketBuffer int
+}
+
+// withDefaults checks cfg and fills in what was left zero.
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Handler == nil {
+		return cfg, errors.New("transport: no handler")
+	}
+	if len(cfg.Listen) == 0 {
+		return cfg, errors.New("transport: no listen address")
+	}
+	for _, l := range cfg.Listen {
+		switch {
+		case l.Transport != sipaddr.UDP && l.Transport != sipaddr.TCP && l.Transport != sipaddr.TLS:
+			return cfg, fmt.Errorf("transport: cannot listen for %s", l.Transport)
+		case !l.Addr.Addr().IsValid():
+			return cfg, fmt.Errorf("transport: %s listener without an address", l.Transport)
+		case l.Transport == sipaddr.TLS && len(cfg.Domains) == 0:
+			return cfg, fmt.Errorf("transport: listener %s needs a domain with a certificate", l)
+		}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	durations := []struct {
+		d   *time.Duration
+		def time.Duration
+	}{
+		{&cfg.HandshakeTimeout, 5 * time.Second},
+		{&cfg.HeaderTimeout, 5 * time.Second},
+		{&cfg.BodyTimeout, 10 * time.Second},
+		{&cfg.DialTimeout, 2 * time.Second},
+		{&cfg.WriteTimeout, 5 * time.Second},
+		{&cfg.DrainTimeout, 32 * time.Second},
+		{&cfg.CloseTimeout, 2 * time.Second},
+		{&cfg.KeepAlive, 6 * time.Second},
+		{&cfg.UserTimeout, 5 * time.Second},
+		{&cfg.PongTimeout, 10 * time.Second},
+	}
+	for _, x := range durations {
+		if *x.d == 0 {
+			*x.d = x.def
+		}
+	}
+	sizes := []struct {
+		n   *int
+		def int
+	}{
+		{&cfg.QueueBytes, 256 << 10},
+		{&cfg.MaxConnections, min(65536, descriptorLimit()/4*3)},
+		{&cfg.MaxPending, 4096},
+		{&cfg.MaxHandshakes, 64},
+		{&cfg.MaxDials, 1024},
+		{&cfg.MaxWaiters, 4096},
+		{&cfg.SocketBuffer, 4 << 20},
+	}
+	for _, x := range sizes {
+		if *x.n <= 0 {
+			*x.n = x.def
+		}
+	}
+	if cfg.MaxPerSource <= 0 {
+		cfg.MaxPerSource = max(1, cfg.MaxConnections/4*3)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,206 @@
+package transport
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/framing"
+	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// State is how far the life of a connection has come: RFC 5923, Section 8.3.
+type State uint8
+
+// The states, in the order in which they follow.
+const (
+	Open     State = iota
+	Draining       // no new transactions; those that exist go on
+	Closing        // the closure alert was sent or is about to be; what comes is discarded
+	Closed
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	return [...]string{"open", "draining", "closing", "closed"}[min(s, Closed)]
+}
+
+// Conn is a TCP or TLS connection, dialed or accepted. It is made when its handshake has ended.
+type Conn struct {
+	// The fields below are set before the connection is shared, and never change.
+	t         *Transport
+	id        alias.ConnID
+	direction alias.Direction
+	local     netip.AddrPort
+	remote    netip.AddrPort
+	dialed    sipaddr.Resolved // what was dialed; zero when accepted
+	domain    *domain          // local domain; for plain TCP the one that has its table
+	ep        *endpoint
+	reference string         // dialed over TLS: the name that the peer proved
+	peer      *identity.Peer // nil: not authenticated
+	stream    *stream
+	tls       *tls.Conn // nil: plain TCP
+	plain     net.Conn  // where messages are read and written: tls or stream
+	opened    time.Time
+	handshake time.Duration
+	wake      chan struct{} // tells the writer that there is something to do; holds one
+	dead      chan struct{} // closed by abort: nothing can be carried any more
+	written   chan struct{} // closed when the writer has ended
+
+	// The fields below are atomic. state only grows, and only advance changes it.
+	state     atomic.Uint32
+	source    atomic.Pointer[Source]
+	lastUsed  atomic.Int64 // Unix time in nanoseconds
+	bytesOut  atomic.Uint64
+	pingSent  atomic.Int64 // when the ping was sent that is still unanswered; 0: none
+	pingNext  atomic.Int64 // when the next one is due
+	hasPonged atomic.Bool  // the peer is known to answer pings
+
+	// mu guards the fields below.
+	mu       sync.Mutex
+	queue    *buffer // nil: empty
+	inFlight int     // bytes that the writer is writing
+	since    time.Time
+	awake    bool // the writer was told, or is at work
+	finish   bool // the queue takes nothing more; the writer sends the closure alert when it is empty
+	cause    error
+	aborted  bool
+
+	// The fields below are owned by the goroutine that reads.
+	in          *buffer // bytes of messages; nil: none
+	decoder     framing.Decoder
+	due         time.Time // read deadline in force; zero: none
+	dueBody     bool      // it is that of a body
+	dueCount    uint64    // messages, or records, at the time it was set
+	messages    uint64
+	learned     [4]uint16 // sent-by ports for which there was an alias decision
+	learnedNext int
+	learnedGen  uint64
+	pongs       int // in this second
+	pongSecond  int64
+}
+
+// newConn makes a connection around s. The caller fills in the fields that do not change.
+func newConn(t *Transport, s *stream) *Conn {
+	c := &Conn{
+		t:       t,
+		id:      alias.ConnID(t.nextID.Add(1)),
+		local:   unmap(s.LocalAddr()),
+		remote:  unmap(s.RemoteAddr()),
+		stream:  s,
+		plain:   s,
+		opened:  time.Now(),
+		wake:    make(chan struct{}, 1),
+		dead:    make(chan struct{}),
+		written: make(chan struct{}),
+	}
+	c.decoder.Limits = t.cfg.Limits
+	c.lastUsed.Store(c.opened.UnixNano())
+	c.pingNext.Store(c.opened.Add(t.cfg.PingInterval).UnixNano())
+	return c
+}
+
+// State returns the state of c.
+func (c *Conn) State() State { return State(c.state.Load()) }
+
+// advance moves c on to a later state and reports whether it was in an earlier one.
+func (c *Conn) advance(to State) bool {
+	for {
+		old := c.state.Load()
+		if old >= uint32(to) {
+			return false
+		}
+		if c.state.CompareAndSwap(old, uint32(to)) {
+			return true
+		}
+	}
+}
+
+// start registers c with its transport and starts its goroutines. It reports false, having closed
+// c, when the transport is closed already.
+func (c *Conn) start() bool {
+	c.judge()
+	if !c.t.register(c) {
+		_ = c.stream.Close()
+		c.stream.release()
+		return false
+	}
+	// Ends when the connection does; Run waits for it.
+	go c.serve()
+	return true
+}
+
+// judge makes the Source that the messages of c are given with.
+func (c *Conn) judge() {
+	src := &Source{
+		Flow:      Flow{conn: c},
+		Remote:    c.remote,
+		Local:     c.local,
+		Transport: c.ep.advertised.Transport,
+		Peer:      c.peer,
+	}
+	if c.tls != nil {
+		src.LocalDomain = c.domain.name
+	}
+	if c.t.cfg.Judge != nil {
+		src.User = c.t.cfg.Judge(c.info())
+	}
+	c.source.Store(src)
+}
+
+// serve reads until the connection ends, and closes it.
+func (c *Conn) serve() {
+	defer c.t.wg.Done()
+	// Ends when it has sent the closure alert or cannot write any more; serve waits for it.
+	go c.writeLoop()
+	err := c.readLoop()
+	c.ended(err)
+	<-c.written
+	_ = c.plain.Close()
+	c.stream.release()
+	if c.in != nil {
+		putBuffer(c.in)
+		c.in = nil
+	}
+	c.advance(Closed)
+	c.t.forget(c)
+	c.t.unregister(c)
+	c.mu.Lock()
+	err = c.cause
+	c.mu.Unlock()
+	c.t.cfg.Logger.Debug("connection closed", "conn", uint64(c.id), "peer", c.remote, "err", err)
+	c.t.protect(func() { c.t.cfg.Handler.Closed(c.id, err) })
+}
+
+// abort gives c up at once for a reason, nil for none: whatever is queued is lost. It may be called
+// by anybody and as often as they like; the first reason counts.
+func (c *Conn) abort(cause error) {
+	c.mu.Lock()
+	if c.aborted {
+		c.mu.Unlock()
+		return
+	}
+	c.aborted, c.finish = true, true
+	if c.cause == nil {
+		c.cause = cause
+	}
+	c.mu.Unlock()
+	c.advance(Closing)
+	close(c.dead)
+	_ = c.stream.Close()
+	c.t.forget(c)
+}
+
+func unmap(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

@@ -1,0 +1,255 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// listener accepts the connections of one listen address.
+type listener struct {
+	t     *Transport
+	index int // in Config.Listen
+	kind  sipaddr.Transport
+	addr  netip.AddrPort // with the real port
+	tcp   *net.TCPListener
+	ep    *endpoint // plain TCP
+}
+
+func (t *Transport) listenStreamLocked(i int, l Listen) error {
+	network := "tcp4"
+	if l.Addr.Addr().Is6() && !l.Addr.Addr().Is4In6() {
+		network = "tcp6"
+	}
+	tcp, err := net.ListenTCP(network, net.TCPAddrFromAddrPort(l.Addr))
+	if err != nil {
+		return err
+	}
+	ln := &listener{t: t, index: i, kind: l.Transport, addr: unmap(tcp.Addr()), tcp: tcp}
+	if l.Transport == sipaddr.TCP {
+		ln.ep = plainEndpoint(sipaddr.TCP, ln.addr, t.plainHost(ln.addr))
+		t.addEndpointLocked(ln.ep)
+	}
+	t.listeners = append(t.listeners, ln)
+	return nil
+}
+
+// plainHost returns the sent-by host for a plain listener, "" for its own address.
+func (t *Transport) plainHost(listen netip.AddrPort) string {
+	switch {
+	case t.cfg.SentBy != "":
+		return t.cfg.SentBy
+	case listen.Addr().IsUnspecified() && len(t.cfg.Domains) > 0:
+		host, _ := splitSentBy(t.cfg.Domains[0].SentBy)
+		if host == "" {
+			host = t.cfg.Domains[0].Name
+		}
+		return host
+	}
+	return ""
+}
+
+// accept takes connections until the listener is closed. When the system has no descriptor left it
+// waits longer and longer, up to a second, instead of asking again at once.
+func (l *listener) accept() {
+	t := l.t
+	defer t.wg.Done()
+	pause := time.Duration(0)
+	for {
+		c, err := l.tcp.AcceptTCP()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			t.count.acceptErrors.Add(1)
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			if pause == 5*time.Millisecond {
+				t.cfg.Logger.Warn("cannot accept connections", "listen", l.addr, "err", err)
+			}
+			timer := time.NewTimer(pause)
+			select {
+			case <-timer.C:
+			case <-t.quit:
+				timer.Stop()
+				return
+			}
+			continue
+		}
+		pause = 0
+		ip := unmap(c.RemoteAddr()).Addr()
+		if err := t.admit(ip); err != nil {
+			refuse(c)
+			continue
+		}
+		t.count.accepted.Add(1)
+		if !t.hold() {
+			t.dismiss(ip)
+			refuse(c)
+			return
+		}
+		// Ends with the handshake, HandshakeTimeout at the latest; Run waits for it.
+		go l.establish(c, ip)
+	}
+}
+
+// refuse closes c so that the peer is told at once and this side keeps nothing of it.
+func refuse(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// establish makes a connection out of c, after the handshake if it is TLS.
+func (l *listener) establish(c *net.TCPConn, ip netip.Addr) {
+	t := l.t
+	defer t.wg.Done()
+	s, err := t.newStream(c)
+	if err != nil {
+		_ = c.Close()
+		t.dismiss(ip)
+		return
+	}
+	if l.kind != sipaddr.TLS {
+		conn := newConn(t, s)
+		conn.direction, conn.domain, conn.ep = alias.Accepted, t.nameless, l.ep
+		if !conn.start() {
+			t.dismiss(ip)
+		}
+		return
+	}
+	conn, err := l.answer(s)
+	if err != nil {
+		t.cfg.Logger.Debug("handshake failed", "peer", c.RemoteAddr(), "err", err)
+		_ = c.Close()
+		s.release()
+		t.dismiss(ip)
+		return
+	}
+	if !conn.start() {
+		t.dismiss(ip)
+	}
+}
+
+// answer does the handshake of an accepted connection. A client that stays silent holds nothing
+// but its place among the pending ones; only while it computes does a handshake hold a slot.
+func (l *listener) answer(s *stream) (*Conn, error) {
+	t := l.t
+	begun := time.Now()
+	place := t.wait(s.TCPConn)
+	defer t.ready(place)
+	deadline := begun.Add(t.cfg.HandshakeTimeout)
+	_ = s.SetDeadline(deadline)
+	sh := &handshake{}
+	s.shake, s.deadline, s.blocking, s.records = sh, deadline, true, &recordMeter{}
+	if err := s.wait(); err != nil {
+		t.handshakeFailed(sh, err)
+		return nil, err
+	}
+	if s.inGate = t.gate.enter(deadline); !s.inGate {
+		t.handshakeFailed(sh, errGate)
+		return nil, errGate
+	}
+	s.gate = t.gate
+	tc := tls.Server(s, t.domains.Load().tls)
+	err := tc.HandshakeContext(context.Background())
+	if s.inGate {
+		t.gate.leave()
+	}
+	s.gate, s.inGate, s.shake, s.blocking = nil, false, nil, false
+	if err != nil {
+		t.handshakeFailed(sh, err)
+		return nil, err
+	}
+	_ = s.SetDeadline(time.Time{})
+	s.writeDue = time.Time{}
+	t.count.hsServer.Add(1)
+	if tc.ConnectionState().DidResume {
+		t.count.resumed.Add(1)
+	}
+	c := newConn(t, s)
+	c.direction, c.tls, c.plain = alias.Accepted, tc, tc
+	c.domain, c.peer, c.ep = sh.domain, sh.peer, t.endpoint(sh.creds, l.addr)
+	c.opened, c.handshake = begun, time.Since(begun)
+	return c, nil
+}
+
+func (t *Transport) handshakeFailed(sh *handshake, err error) {
+	t.count.hsServerFailed.Add(1)
+	if sh.bad != nil {
+		t.count.peersRefused.Add(1)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || err == errGate {
+		t.count.hsTimeout.Add(1)
+	}
+}
+
+// wait gives a connection its place among those whose handshake is pending. With too many of them
+// the oldest is closed: a peer that means it is done long before its turn comes.
+func (t *Transport) wait(c *net.TCPConn) uint64 {
+	t.mu.Lock()
+	t.newest++
+	place := t.newest
+	t.pending[place] = c
+	var victim *net.TCPConn
+	if len(t.pending) > t.cfg.MaxPending {
+		for victim == nil {
+			t.oldest++
+			victim = t.pending[t.oldest]
+		}
+		delete(t.pending, t.oldest)
+		t.count.refusedPending.Add(1)
+	}
+	if t.life == stopped {
+		victim = c
+	}
+	t.mu.Unlock()
+	if victim != nil {
+		refuse(victim)
+	}
+	return place
+}
+
+// ready takes a connection out of the pending ones.
+func (t *Transport) ready(place uint64) {
+	t.mu.Lock()
+	delete(t.pending, place)
+	t.mu.Unlock()
+}
+
+// newStream sets the options of a socket and makes a stream of it.
+func (t *Transport) newStream(c *net.TCPConn) (*stream, error) {
+	if idle := t.cfg.KeepAlive; idle > 0 {
+		probe := max(idle/3, time.Second)
+		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: probe, Count: 3})
+	} else {
+		_ = c.SetKeepAlive(false)
+	}
+	s, err := newStream(c, t.cfg.WriteTimeout)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if err := streamOptions(raw, t.cfg.UserTimeout, t.cfg.QueueBytes); err != nil {
+		t.cfg.Logger.Debug("socket option", "err", err)
+	}
+	return s, nil
+}
+
+// cause returns what the system said, without the words that package net puts around it.
+func cause(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

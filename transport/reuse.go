@@ -1,0 +1,394 @@
+package transport
+
+// This file is the one place that answers which connection carries a request, and the one place
+// that changes an alias table: RFC 5923, Sections 5, 8.1, 8.2 and 9.3.
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// maxUDPRequest is the size in bytes above which a request does not go over UDP, the path MTU being
+// unknown: RFC 3261, Section 18.1.1.
+const maxUDPRequest = 1300
+
+// Hop says where a request is to go.
+type Hop struct {
+	// To is the resolved address.
+	To sipaddr.Resolved
+	// Reference is the name that the peer has to prove over TLS: the host of the URI that was given
+	// to RFC 3263 (RFC 5922, Section 7.3). It says nothing without TLS.
+	Reference string
+	// LocalDomain is the served domain on whose behalf the request goes out. With TLS "" is the
+	// first one.
+	LocalDomain string
+	// Size is how many bytes are about to be sent, 0 if that is unknown.
+	Size int
+}
+
+// Flow finds the connection that carries a request, or makes one, and hands it to done: at once, on
+// the caller's goroutine, if there is one, and otherwise from another goroutine when the dial has
+// ended. It does not block. The decision says why a connection is reused or is not.
+//
+// The errors are *DialError when the address cannot be reached, *AuthError when the peer does not
+// prove the name, and ErrClosed, ErrTooManyConnections, ErrTooManyDials, ErrQueueFull,
+// ErrNoListener, ErrUnknownDomain and ErrBadAddress.
+func (t *Transport) Flow(h Hop, done func(Flow, alias.Decision, error)) {
+	if h.To.Addr().Is4In6() {
+		h.To.AddrPort = netip.AddrPortFrom(h.To.Addr().Unmap(), h.To.Port())
+	}
+	if !sendable(h.To.AddrPort) {
+		done(Flow{}, alias.Decision{}, ErrBadAddress)
+		return
+	}
+	switch h.To.Transport {
+	case sipaddr.TLS:
+		t.flowTLS(h, false, done)
+	case sipaddr.TCP:
+		t.flowTCP(h, done)
+	case sipaddr.UDP:
+		t.flowUDP(h, done)
+	default:
+		done(Flow{}, alias.Decision{}, ErrNoListener)
+	}
+}
+
+// flowTLS looks into the alias table of the local domain. alone is set for a request that has
+// waited for the dial of another reference identity in vain.
+func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, error)) {
+	d := t.domains.Load().find(h.LocalDomain)
+	switch {
+	case d == nil:
+		done(Flow{}, alias.Decision{}, ErrUnknownDomain)
+		return
+	case h.Reference == "":
+		done(Flow{}, alias.Decision{Reason: alias.NoReference}, &AuthError{To: h.To})
+		return
+	}
+	d.mu.Lock()
+	// Both conditions of RFC 5923, Sections 8.1 and 8.2: the address, and the identity.
+	dec := d.table.Find(h.To, h.Reference, time.Now())
+	if dec.Reuse() {
+		if c := d.conns[dec.Conn]; c != nil && c.State() == Open {
+			d.mu.Unlock()
+			done(Flow{conn: c}, dec, nil)
+			return
+		}
+		dec = alias.Decision{Reason: alias.Closing}
+	}
+	x, err := t.joinLocked(d, dialKey{to: h.To, reference: h.Reference}, alone, waiter{h, dec, done})
+	d.mu.Unlock()
+	t.launch(x, err, dec, done)
+}
+
+// flowTCP uses a connection that this side dialed for the same local domain. A connection that was
+// accepted never carries a request, whatever its Vias say: RFC 5923, Section 9.3.
+func (t *Transport) flowTCP(h Hop, done func(Flow, alias.Decision, error)) {
+	d := t.plainDomain(h.LocalDomain)
+	dec := alias.Decision{Reason: alias.NotTLS}
+	d.mu.Lock()
+	if c := d.plain[h.To]; c != nil && c.State() == Open {
+		d.mu.Unlock()
+		dec.Conn = c.id
+		done(Flow{conn: c}, dec, nil)
+		return
+	}
+	x, err := t.joinLocked(d, dialKey{to: h.To}, false, waiter{h, dec, done})
+	d.mu.Unlock()
+	t.launch(x, err, dec, done)
+}
+
+// flowUDP uses the socket of the first UDP listener of the address family. A large request goes by
+// TCP, unless TCP is refused there: RFC 3261, Section 18.1.1.
+func (t *Transport) flowUDP(h Hop, done func(Flow, alias.Decision, error)) {
+	dec := alias.Decision{Reason: alias.NotTLS}
+	s := t.socketFor(h.To.Addr())
+	if s == nil {
+		done(Flow{}, dec, ErrNoListener)
+		return
+	}
+	f := Flow{sock: s, to: h.To.AddrPort}
+	if h.Size <= maxUDPRequest {
+		done(f, dec, nil)
+		return
+	}
+	t.count.largeTCP.Add(1)
+	h.To.Transport = sipaddr.TCP
+	t.flowTCP(h, func(tcp Flow, dec alias.Decision, err error) {
+		if de, ok := err.(*DialError); ok && de.Refused && h.Size <= maxDatagram {
+			t.count.largeUDP.Add(1)
+			tcp, err = f, nil
+		}
+		done(tcp, dec, err)
+	})
+}
+
+// joinLocked lets w wait for a dial that is in progress, or makes a new one, which the caller has
+// to launch. Requests for the same address, domain and reference share a dial; one for another
+// reference waits for it too, because the certificate may name both, unless it is alone. d.mu is
+// held.
+func (t *Transport) joinLocked(d *domain, key dialKey, alone bool, w waiter) (*dial, error) {
+	dl := d.dials[key]
+	if dl == nil && !alone {
+		dl = d.leads[key.to]
+	}
+	if dl != nil {
+		if len(dl.waiters) >= t.cfg.MaxWaiters {
+			return nil, ErrQueueFull
+		}
+		dl.waiters = append(dl.waiters, w)
+		return nil, nil
+	}
+	dl = &dial{key: key, waiters: []waiter{w}}
+	dl.launch = &dialer{t: t, d: d, dl: dl, key: key}
+	d.dials[key] = dl
+	if d.leads[key.to] == nil {
+		d.leads[key.to] = dl
+	}
+	return dl, nil
+}
+
+// launch starts a new dial, if there is one.
+func (t *Transport) launch(dl *dial, err error, dec alias.Decision, done func(Flow, alias.Decision, error)) {
+	switch {
+	case err != nil:
+		t.count.dialsRefused.Add(1)
+		done(Flow{}, dec, err)
+		return
+	case dl == nil:
+		t.count.dialsShared.Add(1)
+		return
+	}
+	x := dl.launch
+	if err := x.prepare(); err != nil {
+		x.tell(nil, err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	x.d.mu.Lock()
+	dl.cancel = cancel
+	x.d.mu.Unlock()
+	select {
+	case <-t.quit:
+		cancel() // Close has gone through the dials already
+	default:
+	}
+	// Ends after DialTimeout and HandshakeTimeout at the latest, or by cancel; Run waits for it.
+	go x.run(ctx)
+}
+
+// prepare finds what the dial needs, and a place for it.
+func (x *dialer) prepare() error {
+	t := x.t
+	ln := t.listenerFor(x.key.to)
+	if !ln.addr.IsValid() {
+		return ErrNoListener
+	}
+	x.listen = ln.addr
+	if x.key.to.Transport == sipaddr.TLS {
+		x.creds = x.d.creds.Load()
+		x.ep = t.endpoint(x.creds, ln.addr)
+	} else if x.ep = ln.ep; x.ep == nil {
+		x.ep = plainEndpoint(sipaddr.TCP, ln.addr, t.plainHost(ln.addr))
+		t.mu.Lock()
+		t.addEndpointLocked(x.ep)
+		t.mu.Unlock()
+	}
+	return t.admitDialed()
+}
+
+// enter puts a new connection into the tables of its domain: the first of the three moments, a dial
+// was authenticated (RFC 5923, Section 8.1). An accepted connection gets no row here.
+func (t *Transport) enter(c *Conn) {
+	d := c.domain
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case c.tls == nil && c.direction == alias.Dialed:
+		d.plain[c.dialed] = c
+	case c.tls != nil:
+		d.conns[c.id] = c
+		if c.direction == alias.Dialed {
+			d.table.Add(alias.Row{
+				Resolved: c.dialed, Identities: c.peer.Identities, LocalDomain: d.name,
+				Fingerprint: c.peer.Fingerprint, NotAfter: c.peer.NotAfter, Conn: c.id,
+				Direction: alias.Dialed, MadeBy: "dial", LastUsed: time.Now(),
+			})
+		}
+	}
+}
+
+// learn is the second of the three moments: a request came that offers its connection for requests
+// backwards. Nothing that is found here ever rejects the request (RFC 5923, Section 8.2).
+func (c *Conn) learn(m *sip.Message) {
+	if c.direction != alias.Accepted {
+		return
+	}
+	via, err := m.TopVia()
+	if err != nil || !via.Alias {
+		return
+	}
+	transport, _ := sipaddr.ParseTransport(via.Transport)
+	// RFC 5923, Section 8.2: the port of sent-by, or else 5061.
+	port := sipaddr.Advertised{Port: via.Port, Transport: sipaddr.TLS}.EffectivePort()
+	var generation uint64
+	if c.tls != nil {
+		generation = c.domain.creds.Load().generation
+	}
+	if transport == sipaddr.TLS && c.learnedGen == generation {
+		for _, p := range c.learned {
+			if p == port {
+				return // decided already
+			}
+		}
+	}
+	reason := c.decideAlias(m, transport, port)
+	c.t.count.learned(reason)
+	if transport == sipaddr.TLS {
+		if c.learnedGen != generation {
+			c.learnedGen, c.learned = generation, [4]uint16{}
+		}
+		c.learned[c.learnedNext%len(c.learned)] = port
+		c.learnedNext++
+	}
+	if reason != alias.Reuse {
+		c.t.cfg.Logger.Debug("no alias", "conn", uint64(c.id), "peer", c.remote, "call_id", m.CallID(), "err", reason.String())
+	}
+}
+
+// decideAlias makes a row for an accepted connection, or says why there is none.
+func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uint16) alias.Reason {
+	switch {
+	case c.tls == nil || transport != sipaddr.TLS:
+		return alias.NotTLS // RFC 5923, Section 9.3
+	case c.peer == nil || !c.peer.MayAlias:
+		return alias.Unauthenticated // RFC 5923, Section 9.2
+	case c.State() != Open:
+		return alias.Closing // RFC 5923, Section 8.3
+	}
+	d := c.domain
+	if decline := d.creds.Load().DeclineAlias; decline != nil && decline(c.peer.Identities) {
+		return alias.DeclinedByPolicy
+	}
+	row := alias.Row{
+		// RFC 5923, Section 5: the source IP address, never one that sent-by leads to.
+		Resolved:   sipaddr.Resolved{AddrPort: netip.AddrPortFrom(c.remote.Addr(), port), Transport: sipaddr.TLS},
+		Identities: c.peer.Identities, LocalDomain: d.name,
+		Fingerprint: c.peer.Fingerprint, NotAfter: c.peer.NotAfter, Conn: c.id,
+		Direction: alias.Accepted, MadeBy: m.CallID(), LastUsed: time.Now(),
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, reason := d.table.Add(row)
+	return reason
+}
+
+// forget is the third of the three moments: a connection began to close (RFC 5923, Section 8.3). It
+// may be called more than once.
+func (t *Transport) forget(c *Conn) {
+	d := c.domain
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c.tls != nil {
+		d.table.MarkClosing(c.id)
+	}
+	if d.plain[c.dialed] == c {
+		delete(d.plain, c.dialed)
+	}
+}
+
+// leave takes a connection that has ended out of the tables of its domain.
+func (t *Transport) leave(c *Conn) {
+	d := c.domain
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.table.Remove(c.id)
+	delete(d.conns, c.id)
+}
+
+// Explain answers what Flow would do for h, with the rows that were considered, and changes
+// nothing.
+func (t *Transport) Explain(h Hop) alias.Decision {
+	if h.To.Transport != sipaddr.TLS {
+		d := t.plainDomain(h.LocalDomain)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		dec := alias.Decision{Reason: alias.NotTLS}
+		if c := d.plain[h.To]; c != nil && c.State() == Open {
+			dec.Conn = c.id
+		}
+		return dec
+	}
+	d := t.domains.Load().find(h.LocalDomain)
+	if d == nil {
+		return alias.Decision{Reason: alias.OtherLocalDomain}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.table.Explain(h.To, h.Reference, time.Now())
+}
+
+// Aliases returns the rows of all alias tables.
+func (t *Transport) Aliases() []alias.Row {
+	var rows []alias.Row
+	for _, d := range t.domains.Load().list {
+		d.mu.Lock()
+		rows = append(rows, d.table.Rows()...)
+		d.mu.Unlock()
+	}
+	return rows
+}
+
+// plainDomain returns the domain whose plain connections carry requests on behalf of name.
+func (t *Transport) plainDomain(name string) *domain {
+	if name != "" {
+		if d := t.domains.Load().find(name); d != nil {
+			return d
+		}
+	}
+	return t.nameless
+}
+
+// listenerFor returns the stream listener to dial to from: the first of the transport and the
+// address family, else any stream listener of the family, else what UDP listens on.
+func (t *Transport) listenerFor(to sipaddr.Resolved) (found listener) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	best := 0
+	better := func(score int, addr netip.AddrPort) bool {
+		if addr.Addr().Is4() != to.Addr().Is4() || score <= best {
+			return false
+		}
+		best = score
+		return true
+	}
+	for _, l := range t.listeners {
+		if l.kind == to.Transport && better(3, l.addr) || better(2, l.addr) {
+			found = listener{addr: l.addr}
+			if l.kind == to.Transport {
+				found.ep = l.ep
+			}
+		}
+	}
+	for _, s := range t.sockets {
+		if better(1, s.ep.listen) {
+			found = listener{addr: s.ep.listen}
+		}
+	}
+	return found
+}
+
+// socketFor returns the UDP socket to send to ip from.
+func (t *Transport) socketFor(ip netip.Addr) *udpSocket {
+	for _, s := range t.sockets {
+		if s.ep.listen.Addr().Is4() == ip.Is4() {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package transport
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialControl lets the system choose the ephemeral port when it knows the far address, so that one
+// port can serve several of them.
+func dialControl(_, _ string, c syscall.RawConn) error {
+	return control(c, func(fd int) error {
+		// A system without the option is served as well.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		return nil
+	})
+}
+
+// streamOptions bounds how long sent bytes may stay unacknowledged, and how many the kernel takes
+// beyond what the peer's window lets through.
+func streamOptions(c syscall.RawConn, userTimeout time.Duration, unsent int) error {
+	return control(c, func(fd int) error {
+		if userTimeout > 0 {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())); err != nil {
+				return err
+			}
+		}
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
+	})
+}

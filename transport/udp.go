@@ -1,0 +1,162 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// maxDatagram is what a UDP datagram can carry over IPv4: RFC 3261, Section 18.1.1.
+const maxDatagram = 65535 - 20 - 8
+
+// udpSocket is the socket of one UDP listener. Datagrams are sent from the goroutine that has
+// something to send.
+type udpSocket struct {
+	t     *Transport
+	index int // in Config.Listen
+	conn  *net.UDPConn
+	ep    *endpoint
+
+	generation atomic.Uint64 // raised by Update: judgements made before are old
+
+	// The fields below are owned by the goroutine that reads.
+	recent [256]*Source // of source addresses seen lately, by hash
+	seen   uint64       // the generation of recent
+}
+
+func (t *Transport) listenUDPLocked(i int, l Listen) error {
+	network := "udp4"
+	if l.Addr.Addr().Is6() && !l.Addr.Addr().Is4In6() {
+		network = "udp6"
+	}
+	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(l.Addr))
+	if err != nil {
+		return err
+	}
+	// The system may give less; that costs datagrams under load and nothing else.
+	_ = conn.SetReadBuffer(t.cfg.SocketBuffer)
+	_ = conn.SetWriteBuffer(t.cfg.SocketBuffer)
+	if raw, err := conn.SyscallConn(); err == nil {
+		_ = noBroadcast(raw)
+	}
+	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	s := &udpSocket{t: t, index: i, conn: conn, ep: plainEndpoint(sipaddr.UDP, local, t.plainHost(local))}
+	t.addEndpointLocked(s.ep)
+	t.sockets = append(t.sockets, s)
+	return nil
+}
+
+// readLoop reads datagrams until the socket is closed.
+func (s *udpSocket) readLoop() {
+	defer s.t.wg.Done()
+	buf := make([]byte, 64<<10)
+	for {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.t.count.datagramErrs.Add(1)
+			continue // an ICMP error for something that was sent
+		}
+		s.datagram(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+	}
+}
+
+// datagram handles one datagram. It is all that a reader which reads several at once would call.
+func (s *udpSocket) datagram(b []byte, from netip.AddrPort) {
+	t := s.t
+	t.count.datagramsIn.Add(1)
+	if isKeepAlive(b) {
+		return // not for UDP, and not answered: RFC 5626, Section 4.4.1
+	}
+	if !sendable(from) {
+		t.count.malformed.Add(1) // nobody could be answered
+		return
+	}
+	src := s.source(from)
+	m, err := sip.Parse(string(b))
+	if m != nil && m.IsRequest() {
+		m.SetReceived(from.Addr(), from.Port())
+	}
+	if err != nil {
+		t.malformed(m, err, src)
+		return
+	}
+	if !m.IsRequest() && !t.expected(m, s.ep) {
+		return
+	}
+	t.count.messagesIn.Add(1)
+	t.protect(func() { t.cfg.Handler.Message(m, src) })
+}
+
+// source returns the Source of an address. It is made anew only when another one with the same
+// hash came in between.
+func (s *udpSocket) source(from netip.AddrPort) *Source {
+	if g := s.generation.Load(); g != s.seen {
+		s.seen = g
+		clear(s.recent[:])
+	}
+	a := from.Addr().As16()
+	h := uint32(from.Port())
+	for _, x := range a {
+		h = h*31 + uint32(x)
+	}
+	slot := &s.recent[(h^h>>8^h>>16)%uint32(len(s.recent))]
+	if src := *slot; src != nil && src.Remote == from {
+		return src
+	}
+	src := &Source{
+		Flow:      Flow{sock: s, to: from},
+		Remote:    from,
+		Local:     s.ep.listen,
+		Transport: sipaddr.UDP,
+	}
+	if s.t.cfg.Judge != nil {
+		src.User = s.t.cfg.Judge(ConnInfo{Transport: sipaddr.UDP, Remote: from, Local: s.ep.listen})
+	}
+	*slot = src
+	return src
+}
+
+// send sends one datagram.
+func (s *udpSocket) send(b []byte, to netip.AddrPort) error {
+	switch {
+	case len(b) > maxDatagram:
+		return ErrTooLarge
+	case !sendable(to):
+		return ErrBadAddress
+	}
+	_, err := s.conn.WriteToUDPAddrPort(b, to)
+	if err != nil {
+		s.t.count.datagramErrs.Add(1)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return ErrClosed
+		case errors.Is(err, syscall.EMSGSIZE):
+			return ErrTooLarge
+		}
+		return err
+	}
+	s.t.count.datagramsOut.Add(1)
+	return nil
+}
+
+// isKeepAlive reports whether b is nothing but line ends and zeros, as some send to keep a NAT open.
+func isKeepAlive(b []byte) bool {
+	return len(b) < 64 && strings.Trim(string(b), "\r\n\x00") == ""
+}
+
+// sendable reports whether a can be somebody's: not unspecified, broadcast or multicast.
+func sendable(a netip.AddrPort) bool {
+	ip := a.Addr()
+	return ip.IsValid() && a.Port() != 0 && !ip.IsUnspecified() && !ip.IsMulticast() &&
+		ip != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}

@@ -1,0 +1,95 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/identity"
+)
+
+// watchEvery is how often watch looks at every connection. What it looks for is never urgent.
+const watchEvery = time.Second
+
+// watch looks at all connections from time to time, so that none of them needs a timer: for pings
+// that are due or unanswered, and for certificates that have expired. It ends when quit is closed.
+func (t *Transport) watch() {
+	defer t.wg.Done()
+	every := watchEvery
+	if p := t.cfg.PingInterval; p > 0 {
+		every = min(every, max(p/4, 10*time.Millisecond))
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var conns []*Conn
+	for {
+		select {
+		case <-t.quit:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		t.mu.Lock()
+		conns = conns[:0]
+		for _, c := range t.conns {
+			conns = append(conns, c)
+		}
+		t.mu.Unlock()
+		for i, c := range conns {
+			c.look(now)
+			conns[i] = nil
+		}
+	}
+}
+
+// look does for c what is due.
+func (c *Conn) look(now time.Time) {
+	if c.State() != Open {
+		return
+	}
+	if c.peer != nil && now.After(c.peer.NotAfter) {
+		c.beginClose(errExpired)
+		return
+	}
+	interval := c.t.cfg.PingInterval
+	if interval <= 0 || c.direction != alias.Dialed {
+		return
+	}
+	switch sent := c.pingSent.Load(); {
+	case sent != 0 && c.hasPonged.Load() && now.UnixNano()-sent > int64(c.t.cfg.PongTimeout):
+		// RFC 5626, Section 4.4.1: the flow has failed.
+		c.t.count.noPong.Add(1)
+		c.abort(errNoPong)
+	case now.UnixNano() >= c.pingNext.Load():
+		c.pingNext.Store(now.Add(interval).UnixNano())
+		if c.send([]byte("\r\n\r\n")) == nil {
+			c.pingSent.CompareAndSwap(0, now.UnixNano())
+		}
+	}
+}
+
+// review holds c against the domains that Update has brought.
+func (c *Conn) review(set *domainSet) {
+	if c.tls != nil {
+		served := false
+		for _, d := range set.list {
+			served = served || d == c.domain
+		}
+		if !served {
+			c.beginClose(ErrUnknownDomain)
+			return
+		}
+		if c.peer != nil {
+			role := identity.Client
+			if c.direction == alias.Dialed {
+				role = identity.Server
+			}
+			cs := c.tls.ConnectionState()
+			if _, err := c.domain.creds.Load().Verifier.VerifyConnection(cs, role, c.reference); err != nil {
+				c.t.cfg.Logger.Info("peer is no longer trusted", "conn", uint64(c.id), "peer", c.remote, "err", err)
+				c.beginClose(errTrust)
+				return
+			}
+		}
+	}
+	c.judge()
+}
