@@ -1,0 +1,294 @@
+package siptest
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/tandem-sip/tandem/sipaddr"
+)
+
+// Conn is one connection of a Peer, or a UDP socket with a far address.
+type Conn struct {
+	p         *Peer
+	number    int // in the log
+	transport sipaddr.Transport
+	accepted  bool
+	local     netip.AddrPort
+	remote    netip.AddrPort
+	raw       *net.TCPConn  // nil over UDP
+	stream    net.Conn      // raw, or TLS over it
+	socket    *net.UDPConn  // nil but over UDP
+	gate      chan struct{} // holds a token while reading may go on
+	ended     chan struct{} // closed when reading is over
+
+	mu    sync.Mutex // guards the fields below
+	err   error      // why reading is over
+	heard int        // bytes
+}
+
+// stream makes a Conn over TCP.
+func (p *Peer) stream(tr sipaddr.Transport, socket *net.TCPConn, accepted bool) *Conn {
+	c := &Conn{p: p, transport: tr, accepted: accepted, raw: socket, stream: socket,
+		gate: make(chan struct{}, 1), ended: make(chan struct{}),
+		local:  socket.LocalAddr().(*net.TCPAddr).AddrPort(),
+		remote: socket.RemoteAddr().(*net.TCPAddr).AddrPort()}
+	c.gate <- struct{}{}
+	return c
+}
+
+// datagrams finds or makes the Conn for a far address of a UDP socket. Callers hold p.mu.
+func (p *Peer) datagrams(socket *net.UDPConn, at, to netip.AddrPort) *Conn {
+	for _, c := range p.conns {
+		if c.socket == socket && c.remote == to {
+			return c
+		}
+	}
+	c := &Conn{p: p, number: len(p.conns) + 1, transport: sipaddr.UDP, socket: socket, local: at, remote: to, ended: make(chan struct{})}
+	p.conns = append(p.conns, c)
+	return c
+}
+
+// use puts TLS over the socket.
+func (c *Conn) use(secure *tls.Conn) { c.stream = secure }
+
+// start takes a connection into the peer and begins to read.
+func (p *Peer) start(c *Conn) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = c.raw.Close()
+		return net.ErrClosed
+	}
+	c.number = len(p.conns) + 1
+	p.conns = append(p.conns, c)
+	if c.accepted {
+		p.accepted = append(p.accepted, c)
+	}
+	p.changed()
+	p.wire.add("%s %s", c, map[bool]string{false: "dialed", true: "accepted"}[c.accepted])
+	p.run.Add(1)
+	// Ends when the connection does, by Close at the latest, which waits.
+	go func() {
+		defer p.run.Done()
+		c.read()
+	}()
+	return nil
+}
+
+// String names the connection in the log: peer, number, transport, addresses.
+func (c *Conn) String() string {
+	return fmt.Sprintf("%s#%d %v %v<->%v", c.p.cfg.Name, c.number, c.transport, c.local, c.remote)
+}
+
+// Transport is what the connection runs over.
+func (c *Conn) Transport() sipaddr.Transport { return c.transport }
+
+// Local is this side's address.
+func (c *Conn) Local() netip.AddrPort { return c.local }
+
+// Remote is the other side's address.
+func (c *Conn) Remote() netip.AddrPort { return c.remote }
+
+// Accepted tells whether the other side dialed.
+func (c *Conn) Accepted() bool { return c.accepted }
+
+// TLS gives the state of TLS; without TLS it is the zero value.
+func (c *Conn) TLS() tls.ConnectionState {
+	if secure, ok := c.stream.(*tls.Conn); ok {
+		return secure.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
+// read reads messages until the connection ends.
+func (c *Conn) read() {
+	var buf []byte
+	chunk := make([]byte, 64<<10)
+	for {
+		<-c.gate
+		c.gate <- struct{}{}
+		n, err := c.stream.Read(chunk)
+		buf = append(buf, chunk[:n]...)
+		for {
+			raw, rest, ok := cutMessage(buf)
+			if !ok {
+				break
+			}
+			buf = rest
+			c.p.received(c, raw)
+		}
+		c.mu.Lock()
+		c.heard += n
+		if err != nil {
+			c.err = err
+		}
+		c.mu.Unlock()
+		if err != nil {
+			break
+		}
+	}
+	if len(buf) > 0 {
+		c.p.wire.add("%s <- (no whole message)\n%q", c, buf)
+	}
+	c.p.wire.add("%s ended: %v", c, c.err)
+	close(c.ended)
+	c.p.mu.Lock()
+	c.p.changed()
+	c.p.mu.Unlock()
+}
+
+// readDatagrams reads a UDP socket until it is closed.
+func (p *Peer) readDatagrams(socket *net.UDPConn, at netip.AddrPort) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, from, err := socket.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if n == 0 && isClosed(err) {
+				return
+			}
+			continue // such as an ICMP error for what was sent before
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		p.mu.Lock()
+		c := p.datagrams(socket, at, from)
+		p.mu.Unlock()
+		c.mu.Lock()
+		c.heard += n
+		c.mu.Unlock()
+		p.received(c, string(buf[:n]))
+	}
+}
+
+// write sends bytes as they are.
+func (c *Conn) write(b []byte) error {
+	if c.socket != nil {
+		_, err := c.socket.WriteToUDPAddrPort(b, c.remote)
+		return err
+	}
+	_ = c.raw.SetWriteDeadline(time.Now().Add(c.p.cfg.Wait))
+	_, err := c.stream.Write(b)
+	return err
+}
+
+// TrySend sends bytes as they are; it may be called at once.
+func (c *Conn) TrySend(text string) error {
+	c.p.wire.add("%s ->\n%s", c, text)
+	return c.write([]byte(text))
+}
+
+// Send sends bytes as they are.
+func (c *Conn) Send(text string) {
+	c.p.t.Helper()
+	if err := c.TrySend(text); err != nil {
+		c.p.fatalf("%s sends: %v", c, err)
+	}
+}
+
+// SendPieces sends text in pieces, each in a write of its own (and so in a TLS record of its own), cut at
+// the given offsets. There is no telling whether the other side reads them one by one.
+func (c *Conn) SendPieces(text string, at ...int) {
+	c.p.t.Helper()
+	c.p.wire.add("%s -> (in %d pieces)\n%s", c, len(at)+1, text)
+	begin := 0
+	for _, end := range append(at, len(text)) {
+		if err := c.write([]byte(text[begin:end])); err != nil {
+			c.p.fatalf("%s sends: %v", c, err)
+		}
+		begin = end
+	}
+}
+
+// SendBytewise sends each byte in a write of its own.
+func (c *Conn) SendBytewise(text string) {
+	c.p.t.Helper()
+	at := make([]int, 0, len(text))
+	for i := 1; i < len(text); i++ {
+		at = append(at, i)
+	}
+	c.SendPieces(text, at...)
+}
+
+// CloseWrite says that nothing more is to come (FIN, over TLS after a close_notify alert), and goes on
+// reading.
+func (c *Conn) CloseWrite() {
+	if secure, ok := c.stream.(*tls.Conn); ok {
+		_ = secure.CloseWrite()
+	}
+	_ = c.raw.CloseWrite()
+	c.p.wire.add("%s says that nothing more is to come", c)
+}
+
+// Close closes the connection. A UDP socket stays open.
+func (c *Conn) Close() {
+	if c.raw != nil {
+		c.Resume()
+		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second)) // for the close_notify alert
+		_ = c.stream.Close()
+	}
+}
+
+// Cut closes the TCP connection under TLS without a word of TLS.
+func (c *Conn) Cut() {
+	c.Resume()
+	_ = c.raw.Close()
+}
+
+// Reset closes the connection with a TCP reset.
+func (c *Conn) Reset() {
+	_ = c.raw.SetLinger(0)
+	c.Cut()
+}
+
+// Stall stops reading after the read that is going on, so that the other side's sending jams. Until Resume.
+func (c *Conn) Stall() {
+	_ = c.raw.SetReadBuffer(4096)
+	select {
+	case <-c.gate:
+	default:
+	}
+}
+
+// Resume reads again after Stall.
+func (c *Conn) Resume() {
+	select {
+	case c.gate <- struct{}{}:
+	default:
+	}
+}
+
+// Heard counts the bytes that came.
+func (c *Conn) Heard() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
+}
+
+// ExpectClosed waits until the other side has ended the connection and gives the error that reading ended
+// with: io.EOF for an orderly end.
+func (c *Conn) ExpectClosed() error {
+	c.p.t.Helper()
+	timer := time.NewTimer(c.p.cfg.Wait)
+	defer timer.Stop()
+	select {
+	case <-c.ended:
+	case <-timer.C:
+		c.p.fatalf("%s is still open", c)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Closed tells whether reading is over.
+func (c *Conn) Closed() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
