@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/proxy"
+	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/transaction"
+	"github.com/tandem-sip/tandem/transport"
+)
+
+// network is the proxy.Network of a Node: it finds addresses and flows for what is sent.
+type network struct{ *Node }
+
+var _ proxy.Network = network{}
+
+// Locate applies RFC 3263: from what is known at once, else on a goroutine of its own.
+func (w network) Locate(u *sip.URI, done func(resolve.Answer, error)) {
+	if a, ok := w.finder.Cached(u); ok {
+		done(a, nil)
+		return
+	}
+	select {
+	case w.lookups <- struct{}{}:
+	default:
+		done(resolve.Answer{}, fmt.Errorf("node: %d names are being looked up already: %w", maxLookups, resolve.ErrTemporary))
+		return
+	}
+	w.pending.Add(1)
+	// Ends when the name has been looked up, which takes at most resolve.Config.LookupTimeout.
+	go func() {
+		defer w.pending.Done()
+		a, err := w.finder.Resolve(context.Background(), u)
+		<-w.lookups
+		done(a, err)
+	}()
+}
+
+// Connect asks the transport which connection carries a request.
+func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
+	hop := transport.Hop{To: h.To, LocalDomain: h.LocalDomain, Size: h.Size}
+	if h.To.Transport.Secure() {
+		hop.Reference = w.reference(h)
+	}
+	w.net.Flow(hop, func(f transport.Flow, _ alias.Decision, err error) {
+		if err != nil {
+			done(nil, connectError(h, err))
+			return
+		}
+		done(&flow{f, w.farEnd(f), hop}, nil)
+	})
+}
+
+// Reported has the resolver prefer addresses that answer.
+func (w network) Reported(to sipaddr.Resolved, ok bool) {
+	if ok {
+		w.finder.Worked(to)
+		return
+	}
+	w.finder.Failed(to)
+}
+
+// reference returns the name that the far end of a hop must prove: the host of the URI (RFC 5922,
+// Section 7.3), or for an IP address what is configured for the peer there, or what the dialog knows.
+func (w network) reference(h proxy.Hop) string {
+	if _, isIP := h.URI.IP(); !isIP {
+		return h.URI.Host
+	}
+	if name := w.judge.referenceFor(h.To.Addr()); name != "" {
+		return name
+	}
+	return h.Reference
+}
+
+// farEnd returns what was judged about the far end of a flow.
+func (n *Node) farEnd(f transport.Flow) *judgement {
+	if j, ok := f.User().(*judgement); ok {
+		return j
+	}
+	return n.judge.datagrams(f.Remote().Addr())
+}
+
+// reconnect finds a new connection to where old led, for a CANCEL and for the ACK to a final response
+// other than 2xx: RFC 5923, Section 8.1.
+func (n *Node) reconnect(old transaction.Flow, done func(transaction.Flow, error)) {
+	f, ok := old.(*flow)
+	if !ok || !f.hop.To.IsValid() {
+		done(nil, transport.ErrClosed)
+		return
+	}
+	n.net.Flow(f.hop, func(g transport.Flow, _ alias.Decision, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(&flow{g, n.farEnd(g), f.hop}, nil)
+	})
+}
+
+// connectError puts into words for an operator why there is no flow to an address.
+func connectError(h proxy.Hop, err error) *proxy.ConnectError {
+	out := &proxy.ConnectError{Err: err}
+	var auth *transport.AuthError
+	var dial *transport.DialError
+	switch {
+	case errors.As(err, &auth):
+		out.Auth, out.Text = true, auth.Text()
+	case errors.As(err, &dial) && dial.Refused:
+		out.Text = fmt.Sprintf("%s refused the connection", h.To)
+	case errors.As(err, &dial) && dial.Timeout:
+		out.Text = fmt.Sprintf("%s did not answer the connection in time", h.To)
+	case errors.As(err, &dial) && dial.Handshake:
+		out.Text = fmt.Sprintf("TLS handshake with %s failed", h.To)
+	case errors.Is(err, transport.ErrNoListener):
+		out.Text = fmt.Sprintf("no listener to send from to %s", h.To)
+	default:
+		out.Text = strings.TrimPrefix(err.Error(), "transport: ")
+	}
+	return out
+}
+
+// outstanding tells how many transactions still need a connection: RFC 5923, Section 8.3.
+func (n *Node) outstanding(id alias.ConnID) int { return n.layer.Outstanding(uint64(id)) }

@@ -1,0 +1,163 @@
+// Package node builds one running proxy out of the rooms and carries messages between them.
+//
+// Two towers stand on the library: the wire (transport, alias, identity, framing) and the thinking
+// (proxy, transaction, resolve). Neither knows the other. A Node owns one of each part, judges who is at
+// the far end of a connection (judge.go), hands messages up (wire.go), finds addresses and flows for what
+// comes down (network.go), and makes the rooms' settings from the configuration (settings.go).
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/proxy"
+	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/transaction"
+	"github.com/tandem-sip/tandem/transport"
+)
+
+// Options are what a Node is given beside its configuration. The zero value logs nothing.
+type Options struct {
+	Logger  *slog.Logger
+	Version string // of the program, for the log
+}
+
+// Node is one running proxy. Its methods may be called from any goroutine.
+type Node struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	judge  *judge
+	net    *transport.Transport
+	layer  *transaction.Layer
+	core   *proxy.Core
+	finder *resolve.Resolver
+
+	lookups chan struct{} // bounds the look-ups in progress
+	pending sync.WaitGroup
+}
+
+// maxLookups bounds the names that are being looked up at once; more than that are turned away as
+// though the DNS had not answered.
+const maxLookups = 1024
+
+// New builds a proxy from a checked configuration. It opens nothing.
+func New(cfg *config.Config, opts Options) (*Node, error) {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg, log: log, lookups: make(chan struct{}, maxLookups)}
+
+	n.judge = newJudge(cfg)
+
+	wireConfig, err := n.transportConfig()
+	if err != nil {
+		return nil, err
+	}
+	if n.net, err = transport.New(wireConfig); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	if n.finder, err = resolve.New(resolveConfig(cfg)); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	u := &user{}
+	n.layer = transaction.New(transaction.Config{
+		User:            u,
+		Timers:          timers(cfg),
+		MaxTransactions: cfg.Limits.Transactions,
+		Reconnect:       n.reconnect,
+		Logger:          log,
+	})
+	n.core = proxy.New(proxy.Config{
+		Rules:        rules(cfg, wireConfig.Listen),
+		Network:      network{n},
+		Transactions: n.layer,
+		TimerC:       cfg.Timers.TimerC,
+		DialogKey:    cfg.Access.DialogKey,
+		Logger:       log,
+	})
+	u.Core = n.core
+	return n, nil
+}
+
+// Open binds the listeners. An address that is in use is an error that names its key in the file.
+func (n *Node) Open() error {
+	err := n.net.Open()
+	var le *transport.ListenError
+	if errors.As(err, &le) {
+		return fmt.Errorf("%s: listen[%d]: %s: %w: give another address or port, or stop the program that has it",
+			n.cfg.File, le.Index, le.Listen, le.Err)
+	}
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	n.core.Update(rules(n.cfg, n.net.Addrs()))
+	return nil
+}
+
+// Run serves until ctx is done, then closes what is open and returns when all that it started has ended.
+// It returns nil unless something failed.
+func (n *Node) Run(ctx context.Context) error {
+	timersDone := make(chan error, 1)
+	timersCtx, stopTimers := context.WithCancel(context.Background())
+	defer stopTimers()
+	// Ends when timersCtx is cancelled, after the transport has ended.
+	go func() { timersDone <- n.layer.Run(timersCtx) }()
+	err := n.net.Run(ctx)
+
+	n.finder.Close()
+	n.pending.Wait()
+	stopTimers()
+	<-timersDone
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("node: %w", err)
+	}
+	return nil
+}
+
+// Drain takes no new transactions and returns when those that exist have ended and the connections are
+// closed in order (RFC 5923, Section 8.3), or ctx is done. Run goes on until its own context is done.
+func (n *Node) Drain(ctx context.Context) error {
+	if err := n.layer.Drain(ctx); err != nil {
+		return fmt.Errorf("node: drain: %w", err)
+	}
+	if err := n.net.Drain(ctx); err != nil {
+		return fmt.Errorf("node: drain: %w", err)
+	}
+	return nil
+}
+
+// Close closes all sockets at once.
+func (n *Node) Close() error { return n.net.Close() }
+
+// Stats are the counters of the rooms.
+type Stats struct {
+	Transport    transport.Stats
+	Transactions transaction.Stats
+	Proxy        proxy.Stats
+}
+
+// Stats returns the counters of the rooms.
+func (n *Node) Stats() Stats {
+	return Stats{Transport: n.net.Stats(), Transactions: n.layer.Stats(), Proxy: n.core.Stats()}
+}
+
+// Handshakes returns how many TLS handshakes were completed, in both roles.
+func (n *Node) Handshakes() int {
+	s := n.net.Stats()
+	return int(s.HandshakesServer + s.HandshakesClient)
+}
+
+// Aliases returns the rows of all alias tables.
+func (n *Node) Aliases() []alias.Row { return n.net.Aliases() }
+
+// Connections returns what stands open.
+func (n *Node) Connections() []transport.ConnInfo { return n.net.Connections() }
+
+// Listening returns the listen addresses with the ports that they really have.
+func (n *Node) Listening() []transport.Listen { return n.net.Addrs() }

@@ -1,0 +1,138 @@
+package node
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+
+	"github.com/tandem-sip/tandem/framing"
+	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/proxy"
+	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/transaction"
+	"github.com/tandem-sip/tandem/transport"
+)
+
+// transportConfig makes the settings of the wire from the configuration.
+func (n *Node) transportConfig() (transport.Config, error) {
+	cfg := n.cfg
+	verifier, err := identity.NewVerifier(identity.Policy{
+		Roots:      cfg.Trust.CA,
+		CRLs:       cfg.Trust.CRL,
+		CNFallback: cfg.Trust.CNFallback,
+		StrictEKU:  cfg.Trust.StrictEKU,
+	})
+	if err != nil {
+		return transport.Config{}, fmt.Errorf("%s: trust: %w", cfg.File, err)
+	}
+	out := transport.Config{
+		Handler:          wire{n},
+		Logger:           n.log,
+		Judge:            func(ci transport.ConnInfo) any { return n.judge.of(ci) },
+		Outstanding:      n.outstanding,
+		Limits:           framing.Limits{StartLine: cfg.Limits.StartLine, Header: cfg.Limits.Header, Body: cfg.Limits.Body},
+		HandshakeTimeout: cfg.Timers.Handshake,
+		HeaderTimeout:    cfg.Timers.HeaderRead,
+		BodyTimeout:      cfg.Timers.BodyRead,
+		DialTimeout:      cfg.Timers.Dial,
+		DrainTimeout:     cfg.Timers.Drain,
+		QueueBytes:       cfg.Limits.Queue,
+		MaxConnections:   cfg.Limits.Connections,
+		MaxPerSource:     cfg.Limits.ConnectionsPerSource,
+	}
+	for _, l := range cfg.Listen {
+		out.Listen = append(out.Listen, transport.Listen{Transport: l.Transport, Addr: l.Addr})
+	}
+	for _, d := range cfg.Domains {
+		if len(d.Certificate.Certificate) == 0 {
+			continue // served on plain transports only
+		}
+		dom := transport.Domain{Name: d.Name, SentBy: d.SentBy, Certificate: d.Certificate, Verifier: verifier}
+		if n.judge.declines {
+			dom.DeclineAlias = n.judge.declinesAlias
+		}
+		out.Domains = append(out.Domains, dom)
+	}
+	return out, nil
+}
+
+// resolveConfig makes the settings of the resolver: it finds what the listeners can reach.
+func resolveConfig(cfg *config.Config) resolve.Config {
+	out := resolve.Config{Servers: cfg.DNS}
+	has := make(map[sipaddr.Transport]bool)
+	for _, l := range cfg.Listen {
+		has[l.Transport] = true
+		ip := l.Addr.Addr()
+		out.IPv4 = out.IPv4 || ip.Is4() || ip.Is4In6() || ip == netip.IPv6Unspecified()
+		out.IPv6 = out.IPv6 || ip.Is6() && !ip.Is4In6()
+	}
+	for _, t := range []sipaddr.Transport{sipaddr.TLS, sipaddr.TCP, sipaddr.UDP} {
+		if has[t] {
+			out.Transports = append(out.Transports, t)
+		}
+	}
+	return out
+}
+
+// timers returns the timers of the transactions.
+func timers(cfg *config.Config) transaction.Timers {
+	return transaction.Timers{T1: cfg.Timers.T1, T2: cfg.Timers.T2, T4: cfg.Timers.T4}
+}
+
+// rules makes the proxy's rules. listening are the listen addresses with their real ports.
+func rules(cfg *config.Config, listening []transport.Listen) proxy.Rules {
+	out := proxy.Rules{UntrustedHeaders: cfg.Access.UntrustedHeaders}
+	if out.UntrustedHeaders == nil {
+		out.UntrustedHeaders = []string{} // the operator's empty list is not the default
+	}
+	for _, d := range cfg.Domains {
+		out.Served = append(out.Served, proxy.Domain{Name: d.Name, SentBy: d.SentBy})
+	}
+	for _, l := range listening {
+		for _, host := range hostsOf(l.Addr.Addr()) {
+			out.Self = append(out.Self, sipaddr.Advertised{Host: host, Port: l.Addr.Port(), Transport: l.Transport})
+		}
+		// What is advertised for a domain carries the port of the listener.
+		for _, d := range cfg.Domains {
+			out.Self = append(out.Self, sipaddr.Advertised{Host: hostPart(d.SentBy), Port: l.Addr.Port(), Transport: l.Transport})
+		}
+	}
+	for _, r := range cfg.Routes {
+		route := proxy.Route{Domain: r.Domain}
+		for _, t := range r.To {
+			route.To = append(route.To, proxy.Target{URI: t.URI, Q: int(math.Round(t.Q * 1000))})
+		}
+		out.Routes = append(out.Routes, route)
+	}
+	return out
+}
+
+// hostsOf returns how an own listen address may stand in a URI. An unspecified one stands for all
+// addresses of the machine.
+func hostsOf(ip netip.Addr) []string {
+	if !ip.IsUnspecified() {
+		return []string{ip.String()}
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var hosts []string
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && (ip.Is6() || p.Addr().Is4()) {
+			hosts = append(hosts, p.Addr().WithZone("").String())
+		}
+	}
+	return hosts
+}
+
+// hostPart returns the host of a sent-by.
+func hostPart(sentBy string) string {
+	if host, _, err := net.SplitHostPort(sentBy); err == nil {
+		return host
+	}
+	return sentBy
+}

@@ -1,0 +1,86 @@
+package node
+
+import (
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/proxy"
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/transaction"
+	"github.com/tandem-sip/tandem/transport"
+)
+
+// flow is a transport.Flow together with what was judged about the far end. It is a proxy.Flow.
+type flow struct {
+	transport.Flow
+	far *judgement
+	hop transport.Hop // what it was found for; zero for the way back to a source
+}
+
+// Identity returns a stable text for whoever authenticated at the far end.
+func (f *flow) Identity() string { return f.far.identity }
+
+// TrustIdentity reports whether what the far end says about its users is believed: RFC 3325, Section 5.
+func (f *flow) TrustIdentity() bool { return f.far.trustIdentity }
+
+var _ proxy.Flow = (*flow)(nil)
+
+// origin is a source of messages as the transactions and the proxy see it, with the way back. It never
+// changes.
+type origin struct {
+	transaction.Source
+	back flow
+}
+
+// stranger is the judgement on somebody of whom nothing is known.
+var stranger = &judgement{}
+
+// source returns the origin for messages from src whose answers go over back. Messages of one connection
+// share one as long as their answers do.
+func source(src *transport.Source, back transport.Flow) *transaction.Source {
+	j, _ := src.User.(*judgement)
+	if j == nil {
+		j = stranger
+	} else if o := j.last.Load(); o != nil && o.back.Flow == back {
+		return &o.Source
+	}
+	o := &origin{back: flow{Flow: back, far: j}}
+	o.Source = transaction.Source{
+		Flow:        &o.back,
+		Remote:      sipaddr.Resolved{AddrPort: src.Remote, Transport: src.Transport},
+		LocalDomain: src.LocalDomain,
+		Peer:        j.peer,
+		Identity:    j.identity,
+		Any:         &j.proxy,
+	}
+	if j != stranger {
+		j.last.Store(o)
+	}
+	return &o.Source
+}
+
+// wire is the transport.Handler of a Node: it carries messages from the sockets up.
+type wire struct{ *Node }
+
+// Message hands a message to the transactions.
+func (w wire) Message(m *sip.Message, src *transport.Source) {
+	back := src.Flow
+	if m.IsRequest() {
+		if via, err := m.TopVia(); err == nil {
+			back = w.net.Reply(src, via)
+		}
+	}
+	w.layer.Receive(m, source(src, back))
+}
+
+// Malformed has what could not be read answered, where it can be.
+func (w wire) Malformed(m *sip.Message, err error, src *transport.Source) {
+	w.core.Malformed(m, err, source(src, src.Flow))
+}
+
+// Closed tells the transactions of a connection that it is gone.
+func (w wire) Closed(id alias.ConnID, err error) {
+	w.layer.FlowClosed(uint64(id), err)
+}
+
+// user is the transaction.User of a Node. The layer needs it before the core can be made.
+type user struct{ *proxy.Core }
