@@ -88,7 +88,6 @@ type Cert struct {
 	Leaf   *x509.Certificate
 	Key    crypto.Signer
 	Chain  []*x509.Certificate // the leaf and what lies between it and the root, without the root
-	issuer *CA
 }
 
 // CA is a test certificate authority: a root or an intermediate one.
@@ -126,7 +125,7 @@ func (ca *CA) Intermediate(t testing.TB, s Spec) *CA {
 func (ca *CA) Issue(t testing.TB, s Spec) *Cert {
 	t.Helper()
 	leaf, key := issue(t, s, ca, false)
-	return &Cert{Leaf: leaf, Key: key, Chain: append([]*x509.Certificate{leaf}, ca.path...), issuer: ca}
+	return &Cert{Leaf: leaf, Key: key, Chain: append([]*x509.Certificate{leaf}, ca.path...)}
 }
 
 // Domain makes a leaf for SIP domains: a SAN URI and a SAN DNS name for each (RFC 5922, Section 7.1).
