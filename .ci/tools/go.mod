@@ -14,7 +14,6 @@ require (
 	github.com/go-critic/go-critic v0.15.0
 	github.com/gordonklaus/ineffassign v0.2.0
 	github.com/kisielk/errcheck v1.30.0
-	github.com/nishanths/exhaustive v0.17.1
 	github.com/polyfloyd/go-errorlint v1.8.0
 	golang.org/x/tools v0.52.0
 )

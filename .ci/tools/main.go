@@ -14,7 +14,6 @@ import (
 	gocritic "github.com/go-critic/go-critic/checkers/analyzer"
 	"github.com/gordonklaus/ineffassign/pkg/ineffassign"
 	"github.com/kisielk/errcheck/errcheck"
-	"github.com/nishanths/exhaustive"
 	"github.com/polyfloyd/go-errorlint/errorlint"
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/passes/deepequalerrors"
@@ -26,20 +25,17 @@ import (
 )
 
 func main() {
-	// A default case is an answer for the members that a switch does not name.
-	set(&exhaustive.Analyzer.Flags, "default-signifies-exhaustive", "true")
 	// errors.Is and errors.As decide; comparing with == is for io.EOF and the like, which the analyzer knows.
 	errorlint := errorlint.NewAnalyzer()
 	set(&errorlint.Flags, "asserts", "true")
-	// hugeParam, rangeValCopy and the style opinions stay off: the benchmarks measure copies.
-	set(&gocritic.Analyzer.Flags, "disable", "ifElseChain,singleCaseSwitch,commentFormatting,captLocal,elseif,exitAfterDefer")
+	// What is wrong or suspicious; opinions on style and cost stay off.
+	set(&gocritic.Analyzer.Flags, "enable", "#diagnostic,#security")
 
 	var all []*analysis.Analyzer
 	for _, a := range []*analysis.Analyzer{
 		deepequalerrors.Analyzer,
 		errcheck.Analyzer,
 		errorlint,
-		exhaustive.Analyzer,
 		gocritic.Analyzer,
 		ineffassign.Analyzer,
 		nakedret.NakedReturnAnalyzer(&nakedret.NakedReturnRunner{MaxLength: 10}),
@@ -94,6 +90,7 @@ func obeying(a *analysis.Analyzer) *analysis.Analyzer {
 		pass.Report = func(d analysis.Diagnostic) {
 			p := pass.Fset.Position(d.Pos)
 			if !silenced[p.Filename][p.Line] {
+				d.Message += " (" + a.Name + ")" // go vet does not say whose it is
 				report(d)
 			}
 		}
