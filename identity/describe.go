@@ -24,7 +24,7 @@ func describe(c *x509.Certificate) string {
 	case len(c.DNSNames) > 0:
 		return quote(c.DNSNames[0])
 	case c.SerialNumber != nil:
-		return "serial number " + cutText(c.SerialNumber.Text(16))
+		return "serial number " + cut(c.SerialNumber.Text(16), 64)
 	}
 	return "unknown holder"
 }
@@ -55,10 +55,10 @@ func isPrintable(s string) bool {
 	return true
 }
 
-// cutText shortens s as quote does.
-func cutText(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "..."
+// cut shortens s to most bytes.
+func cut(s string, most int) string {
+	if len(s) > most {
+		return s[:most] + "..."
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -20,7 +21,7 @@ const (
 // a percent escape, an underscore. A name in lower-case ASCII is returned without allocating.
 func Normalize(host string) (name string, ok bool) {
 	if !isASCII(host) {
-		if len(host) > 4*maxName {
+		if len(host) > 4*maxName || !utf8.ValidString(host) {
 			return "", false
 		}
 		a, err := idna.Lookup.ToASCII(trimDot(host))

@@ -115,7 +115,7 @@ func explain(err error, leaf *x509.Certificate, now time.Time) *fault {
 			}
 			return &fault{ReasonExpired, fmt.Sprintf("%s ended on %s", whose, day(invalid.Cert.NotAfter)), err}
 		case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName:
-			return &fault{ReasonConstraint, fmt.Sprintf("a name constraint of a CA forbids it (%s)", cutText(invalid.Detail)), err}
+			return &fault{ReasonConstraint, fmt.Sprintf("a name constraint of a CA forbids it (%s)", cut(invalid.Detail, 200)), err}
 		case x509.TooManyConstraints:
 			return &fault{ReasonTooLarge, "its CA has too many name constraints", err}
 		case x509.NotAuthorizedToSign:
@@ -123,7 +123,7 @@ func explain(err error, leaf *x509.Certificate, now time.Time) *fault {
 		case x509.TooManyIntermediates:
 			return &fault{ReasonChain, "there are more CAs above it than one of them allows", err}
 		}
-		return &fault{ReasonChain, cutText(invalid.Error()), err}
+		return &fault{ReasonChain, cut(invalid.Error(), 200), err}
 	}
 	var critical x509.UnhandledCriticalExtension
 	if errors.As(err, &critical) {
@@ -133,7 +133,7 @@ func explain(err error, leaf *x509.Certificate, now time.Time) *fault {
 	if errors.As(err, &unknown) {
 		return &fault{ReasonUntrusted, fmt.Sprintf("its issuer %s leads to no trusted CA", describeName(leaf.Issuer)), err}
 	}
-	return &fault{ReasonChain, cutText(err.Error()), err}
+	return &fault{ReasonChain, cut(err.Error(), 200), err}
 }
 
 // day is how the texts write a date.
@@ -175,11 +175,20 @@ func checkKey(c *x509.Certificate) *fault {
 
 // checkSignature refuses signatures with a digest that can be forged.
 func checkSignature(c *x509.Certificate) *fault {
-	switch c.SignatureAlgorithm {
-	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1:
+	if forgeable(c.SignatureAlgorithm) {
 		return &fault{reason: ReasonWeakSignature, text: fmt.Sprintf("it is signed with %s, which can be forged", c.SignatureAlgorithm)}
 	}
 	return nil
+}
+
+// forgeable reports whether signatures by a are made with MD5 or SHA-1, or with DSA. crypto/x509
+// refuses them in certificates, but not in CRLs and OCSP responses.
+func forgeable(a x509.SignatureAlgorithm) bool {
+	switch a {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.DSAWithSHA256:
+		return true
+	}
+	return false
 }
 
 // checkKeyUsage demands digitalSignature of the peer's certificate, where it says anything of its

@@ -44,6 +44,7 @@ type crl struct {
 	base    *big.Int       // the list that a delta adds to; nil: a complete list
 	users   bool           // it is about end entities only
 	cas     bool           // it is about CAs only
+	points  []string       // it is about certificates only that name one of these distribution points; nil: about all
 
 	mu       sync.Mutex            // guards the field below
 	verified map[[32]byte]struct{} // the issuers whose key is known to have signed it
@@ -69,6 +70,9 @@ func newCRL(list *x509.RevocationList) (*crl, error) {
 		revoked:  make(map[string]int, len(list.RevokedCertificateEntries)),
 		verified: make(map[[32]byte]struct{}),
 	}
+	if forgeable(list.SignatureAlgorithm) {
+		return nil, fmt.Errorf("it is signed with %s, which can be forged", list.SignatureAlgorithm)
+	}
 	for _, ext := range list.Extensions {
 		switch {
 		case ext.Id.Equal(oidDelta):
@@ -88,7 +92,7 @@ func newCRL(list *x509.RevocationList) (*crl, error) {
 	for _, entry := range list.RevokedCertificateEntries {
 		for _, ext := range entry.Extensions {
 			if ext.Id.Equal(oidCertIssuer) || ext.Critical && !ext.Id.Equal(oidReasonCode) {
-				return nil, fmt.Errorf("its entry for serial number %s has a critical extension that is not known here", cutText(entry.SerialNumber.Text(16)))
+				return nil, fmt.Errorf("its entry for serial number %s has a critical extension that is not known here", cut(entry.SerialNumber.Text(16), 64))
 			}
 		}
 		c.revoked[string(entry.SerialNumber.Bytes())] = entry.ReasonCode
@@ -117,7 +121,9 @@ func (c *crl) readDistribution(value []byte) error {
 		case cbasn1.Tag(2).ContextSpecific():
 			c.cas = set
 		case cbasn1.Tag(0).ContextSpecific().Constructed():
-			return errors.New("it covers one distribution point only")
+			if c.points = readPoint(field); c.points == nil {
+				return errors.New("its distribution point is not a URI")
+			}
 		default:
 			return errors.New("it covers some reasons, attribute certificates or other issuers only")
 		}
@@ -125,37 +131,82 @@ func (c *crl) readDistribution(value []byte) error {
 	return nil
 }
 
-// check holds each certificate of path but the trust anchor against the lists of its issuer.
-func (r revocations) check(path []*x509.Certificate, now time.Time) *fault {
+// readPoint returns the URIs of a DistributionPointName that is a full name.
+func readPoint(name cryptobyte.String) []string {
+	var points []string
+	var full cryptobyte.String
+	if !name.ReadASN1(&full, cbasn1.Tag(0).ContextSpecific().Constructed()) {
+		return nil
+	}
+	for !full.Empty() {
+		var value cryptobyte.String
+		var tag cbasn1.Tag
+		if !full.ReadAnyASN1(&value, &tag) {
+			return nil
+		}
+		if tag == tagURI {
+			points = append(points, string(value))
+		}
+	}
+	return points
+}
+
+// covers reports whether the list would have cert on it, had it been revoked.
+func (c *crl) covers(cert *x509.Certificate) bool {
+	if cert.IsCA && c.users || !cert.IsCA && c.cas {
+		return false
+	}
+	return c.points == nil || slices.ContainsFunc(cert.CRLDistributionPoints, func(p string) bool { return slices.Contains(c.points, p) })
+}
+
+// check holds each certificate of path but the trust anchor against the lists of its issuer. It
+// returns when the first list that was asked ends, or the zero time if none was.
+func (r revocations) check(path []*x509.Certificate, now time.Time) (until time.Time, f *fault) {
 	for i, cert := range path[:len(path)-1] {
 		issuer := path[i+1]
 		lists := r.byIssuer[string(issuer.RawSubject)]
 		if len(lists) == 0 {
 			continue
 		}
-		f := checkRevoked(cert, issuer, lists, now)
+		asked, f := checkRevoked(cert, issuer, lists, now)
 		if f != nil {
 			if i > 0 {
 				f.text = fmt.Sprintf("its CA %s: %s", describe(cert), f.text)
 			}
-			return f
+			return time.Time{}, f
+		}
+		for _, c := range asked {
+			until = earlier(until, c.list.NextUpdate)
 		}
 	}
-	return nil
+	return until, nil
+}
+
+// earlier returns the earlier of two times, of which the zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // checkRevoked holds cert against the lists that bear the name of its issuer. Only those count that
 // the issuer's key has signed, since another CA may have the same name; of these the newest complete
-// list decides, with the newest delta to it. Lists of the same age all count.
-func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) *fault {
-	unknown := func(why string) *fault {
-		return &fault{reason: ReasonRevocation, text: fmt.Sprintf("whether it is revoked is not known: %s of its issuer %s", why, describe(issuer))}
+// list decides, with the newest delta to it. Lists of the same age all count. It returns the lists
+// that decided.
+func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) (asked []*crl, f *fault) {
+	unknown := func(format string, args ...any) ([]*crl, *fault) {
+		text := fmt.Sprintf("whether its issuer %s has revoked it is not known: ", describe(issuer)) + fmt.Sprintf(format, args...)
+		return nil, &fault{reason: ReasonRevocation, text: text}
+	}
+	revoked := func() ([]*crl, *fault) {
+		return nil, &fault{reason: ReasonRevoked, text: fmt.Sprintf("its issuer %s has revoked it (CRL)", describe(issuer))}
 	}
 	signed := slices.DeleteFunc(slices.Clone(lists), func(c *crl) bool { return !c.signedBy(issuer) })
 	if len(signed) == 0 {
-		return unknown("no configured CRL is signed by the key")
+		return unknown("no configured CRL of that name is signed by its key")
 	}
-	covering := slices.DeleteFunc(signed, func(c *crl) bool { return cert.IsCA && c.users || !cert.IsCA && c.cas })
+	covering := slices.DeleteFunc(signed, func(c *crl) bool { return !c.covers(cert) })
 	base := newest(covering, func(c *crl) bool { return c.base == nil })
 	if len(base) == 0 {
 		return unknown("no complete CRL for such certificates is configured")
@@ -163,12 +214,13 @@ func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) *
 	delta := newest(covering, func(c *crl) bool {
 		return c.base != nil && !c.list.ThisUpdate.Before(base[0].list.ThisUpdate)
 	})
-	for _, c := range slices.Concat(base, delta) {
+	asked = slices.Concat(base, delta)
+	for _, c := range asked {
 		switch {
 		case now.Before(c.list.ThisUpdate):
-			return unknown("the CRL is not valid before " + day(c.list.ThisUpdate) + ",")
+			return unknown("the CRL is not valid before %s", day(c.list.ThisUpdate))
 		case !now.Before(c.list.NextUpdate):
-			return unknown("the CRL has ended on " + day(c.list.NextUpdate) + ",")
+			return unknown("the CRL ended on %s and a newer one is needed", day(c.list.NextUpdate))
 		}
 	}
 	serial := string(cert.SerialNumber.Bytes())
@@ -180,21 +232,17 @@ func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) *
 	for _, c := range delta {
 		switch code, found := c.revoked[serial]; {
 		case found && code != removeFromCRL:
-			return revokedFault()
+			return revoked()
 		case found:
-			return nil
+			return asked, nil
 		}
 	}
 	for _, c := range base {
 		if _, found := c.revoked[serial]; found {
-			return revokedFault()
+			return revoked()
 		}
 	}
-	return nil
-}
-
-func revokedFault() *fault {
-	return &fault{reason: ReasonRevoked, text: "its issuer has revoked it (CRL)"}
+	return asked, nil
 }
 
 // newest returns those of lists that are of the kind wanted and that were issued last.

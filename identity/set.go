@@ -91,11 +91,19 @@ func (s Set) IsZero() bool { return len(s.names) == 0 }
 
 // String lists the identities for a log line: the first few, and how many more there are.
 func (s Set) String() string {
-	const most = 4
-	if len(s.names) <= most {
-		return strings.Join(s.names, ", ")
+	const most = 200
+	var b strings.Builder
+	for i, n := range s.names {
+		if i > 0 && b.Len()+len(n) > most {
+			fmt.Fprintf(&b, " and %d more", len(s.names)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(n)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(s.names[:most], ", "), len(s.names)-most)
+	return b.String()
 }
 
 // compareFold compares name, which is in lower case, with host in any case of its ASCII letters:

@@ -18,19 +18,22 @@ const statusRequest = 5
 // says revoked refuses the certificate. One that is expired, is about another certificate or is
 // not signed by someone who may, counts as none: its sender gains nothing that it would not have by
 // sending none. A policy of MustStaple refuses a certificate that promises a good one (RFC 7633).
-func (v *Verifier) checkStaple(path []*x509.Certificate, role Role, staple []byte, now time.Time) *fault {
+// It returns until when a response that counted is valid, or the zero time.
+func (v *Verifier) checkStaple(path []*x509.Certificate, role Role, staple []byte, now time.Time) (until time.Time, f *fault) {
 	good := false
 	if len(staple) > 0 && len(path) > 1 {
-		status, ok := stapled(path[0], path[1], staple, now)
-		if ok && status == ocsp.Revoked {
-			return &fault{reason: ReasonRevoked, text: "its issuer has revoked it (stapled OCSP response)"}
+		if resp := stapled(path[0], path[1], staple, now); resp != nil {
+			if resp.Status == ocsp.Revoked {
+				return time.Time{}, &fault{reason: ReasonRevoked, text: "its issuer has revoked it (stapled OCSP response)"}
+			}
+			good = resp.Status == ocsp.Good
+			until = resp.NextUpdate
 		}
-		good = ok && status == ocsp.Good
 	}
 	if v.policy.MustStaple && role == Server && !good && mustStaple(path[0]) {
-		return &fault{reason: ReasonNoStaple, text: fmt.Sprintf("it promises a stapled OCSP response, and %s came", noneOf(staple))}
+		return time.Time{}, &fault{reason: ReasonNoStaple, text: fmt.Sprintf("it promises a stapled OCSP response, and %s came", noneOf(staple))}
 	}
-	return nil
+	return until, nil
 }
 
 func noneOf(staple []byte) string {
@@ -40,19 +43,19 @@ func noneOf(staple []byte) string {
 	return "none that is good"
 }
 
-// stapled returns what staple says of cert, if it can be believed at this time.
-func stapled(cert, issuer *x509.Certificate, staple []byte, now time.Time) (status int, ok bool) {
+// stapled returns the response in staple about cert, or nil if it cannot be believed at this time.
+func stapled(cert, issuer *x509.Certificate, staple []byte, now time.Time) *ocsp.Response {
 	resp, err := ocsp.ParseResponseForCert(staple, cert, issuer)
 	if err != nil {
-		return 0, false
+		return nil
 	}
-	if now.Before(resp.ThisUpdate) || resp.NextUpdate.IsZero() || !now.Before(resp.NextUpdate) {
-		return 0, false
+	if now.Before(resp.ThisUpdate) || !now.Before(resp.NextUpdate) {
+		return nil
 	}
-	if !mayRespond(resp.Certificate, issuer, now) {
-		return 0, false
+	if forgeable(resp.SignatureAlgorithm) || !mayRespond(resp.Certificate, issuer, now) {
+		return nil
 	}
-	return resp.Status, true
+	return resp
 }
 
 // mayRespond reports whether the signer of a response may speak for issuer: it is the issuer

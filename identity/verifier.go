@@ -75,6 +75,7 @@ type Verifier struct {
 	policy Policy
 	roots  *x509.CertPool
 	crls   revocations
+	cache  cache
 }
 
 // NewVerifier returns a Verifier for p. The error is for a policy without trust anchors, or with a
@@ -137,39 +138,66 @@ func (v *Verifier) Verify(chain []*x509.Certificate, role Role, staple []byte) (
 		return nil, &VerifyError{Reason: ReasonNoCertificate, Text: "the " + role.String() + " presented no certificate"}
 	}
 	leaf := chain[0]
-	refuse := func(reason Reason, err error, format string, args ...any) (*Peer, error) {
-		text := fmt.Sprintf("certificate of %s: ", describe(leaf)) + fmt.Sprintf(format, args...)
-		return nil, &VerifyError{Reason: reason, Text: text, Err: err}
+	refuse := func(f *fault) (*Peer, error) {
+		return nil, &VerifyError{Reason: f.reason, Text: "certificate of " + describe(leaf) + ": " + f.text, Err: f.err}
 	}
 	names, f := v.inspect(chain)
 	if f != nil {
-		return refuse(f.reason, f.err, "%s", f.text)
+		return refuse(f)
 	}
 	now := v.policy.Now()
+	key := keyOf(chain, role, staple)
+	if peer, found := v.cache.get(key, now); found {
+		return peer, nil
+	}
 	paths, f := v.paths(chain, now)
 	if f != nil {
-		return refuse(f.reason, f.err, "%s", f.text)
+		return refuse(f)
 	}
 	found, f := v.choose(paths, names, role, now)
-	if f == nil {
-		f = v.checkStaple(found.path, role, staple, now)
+	if f != nil {
+		return refuse(f)
 	}
-	switch {
-	case f != nil:
-		return refuse(f.reason, f.err, "%s", f.text)
-	case found.set.IsZero() && found.dropped != "":
-		return refuse(ReasonConstraint, nil, "the name constraints of its issuer forbid the domain %s", quote(found.dropped))
-	case found.set.IsZero():
-		return refuse(ReasonNoIdentity, nil, "it names no SIP domain")
+	until, f := v.checkStaple(found.path, role, staple, now)
+	if f != nil {
+		return refuse(f)
 	}
-	return &Peer{
+	if found.set.IsZero() {
+		return refuse(v.nameless(leaf, names, found.dropped))
+	}
+	peer := &Peer{
 		Identities:  found.set,
 		MayAlias:    found.mayAlias,
 		Fingerprint: sha256.Sum256(leaf.Raw),
 		NotAfter:    ends(found.path),
 		Serial:      leaf.SerialNumber.Text(16),
 		Issuer:      describeName(leaf.Issuer),
-	}, nil
+	}
+	if len(staple) == 0 || !until.IsZero() {
+		// A staple that did not count now may do so later, and say revoked.
+		v.cache.put(key, peer, now, earlier(earlier(found.until, until), peer.NotAfter))
+	}
+	return peer, nil
+}
+
+// nameless says why a valid certificate names no SIP domain, in words that tell what would.
+func (v *Verifier) nameless(leaf *x509.Certificate, names altNames, dropped string) *fault {
+	none := func(text string) *fault {
+		return &fault{reason: ReasonNoIdentity, text: "it names no SIP domain: " + text}
+	}
+	switch {
+	case dropped != "":
+		return &fault{reason: ReasonConstraint, text: fmt.Sprintf("the name constraints of a CA above it forbid the domain %s", quote(dropped))}
+	case len(names.uris) > 0:
+		return none(fmt.Sprintf("the URI %s is not of the form sip:DOMAIN", quote(names.uris[0])))
+	case len(names.dns) > 0:
+		return none(fmt.Sprintf("%s is not a domain name", quote(names.dns[0])))
+	case names.present:
+		return none("it has a subjectAltName without a URI or DNS name")
+	case !v.policy.CNFallback:
+		return none("it has no subjectAltName, and its CN is not looked at here")
+	}
+	return none(fmt.Sprintf("it has no subjectAltName, and its CN %s is not a domain name", quote(leaf.Subject.CommonName)))
 }
 
 // candidate is a path that holds, with what it proves.
@@ -178,6 +206,7 @@ type candidate struct {
 	set      Set
 	dropped  string // an identity that the path's constraints forbid
 	mayAlias bool
+	until    time.Time // when the first CRL ends that was asked, or zero
 }
 
 // worth orders candidates: one path is enough (RFC 5280, Section 6), so the best counts.
@@ -200,13 +229,14 @@ func (c candidate) worth() int {
 func (v *Verifier) choose(paths [][]*x509.Certificate, names altNames, role Role, now time.Time) (best candidate, f *fault) {
 	for _, path := range paths {
 		limits := newConstraints(path)
-		if pf := v.checkPath(path, limits, role, now); pf != nil {
+		until, pf := v.checkPath(path, limits, role, now)
+		if pf != nil {
 			if f == nil {
 				f = pf
 			}
 			continue
 		}
-		c := candidate{path: path}
+		c := candidate{path: path, until: until}
 		c.set, c.dropped = names.identities(path[0], v.policy.CNFallback, limits.allowHost)
 		c.mayAlias = role == Server || checkExtKeyUsage(path, Server, v.policy.StrictEKU) == nil
 		if best.path == nil || c.worth() > best.worth() {
@@ -219,19 +249,20 @@ func (v *Verifier) choose(paths [][]*x509.Certificate, names altNames, role Role
 	return best, f
 }
 
-// checkPath makes those checks of a path that crypto/x509 leaves out.
-func (v *Verifier) checkPath(path []*x509.Certificate, limits *constraints, role Role, now time.Time) *fault {
+// checkPath makes those checks of a path that crypto/x509 leaves out. It returns when the first CRL
+// ends that was asked, or the zero time.
+func (v *Verifier) checkPath(path []*x509.Certificate, limits *constraints, role Role, now time.Time) (until time.Time, f *fault) {
 	if f := checkKeys(path); f != nil {
-		return f
+		return until, f
 	}
 	if f := checkKeyUsage(path); f != nil {
-		return f
+		return until, f
 	}
 	if f := checkExtKeyUsage(path, role, v.policy.StrictEKU); f != nil {
-		return f
+		return until, f
 	}
 	if f := limits.checkURIs(path); f != nil {
-		return f
+		return until, f
 	}
 	return v.crls.check(path, now)
 }
