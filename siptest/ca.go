@@ -85,9 +85,9 @@ var (
 
 // Cert is a certificate with its key, and those that vouch for it.
 type Cert struct {
-	Leaf   *x509.Certificate
-	Key    crypto.Signer
-	Chain  []*x509.Certificate // the leaf and what lies between it and the root, without the root
+	Leaf  *x509.Certificate
+	Key   crypto.Signer
+	Chain []*x509.Certificate // the leaf and what lies between it and the root, without the root
 }
 
 // CA is a test certificate authority: a root or an intermediate one.

@@ -12,10 +12,10 @@ import (
 // stub makes the standard library ask the server, over one network.
 func stub(d *siptest.DNS, network string) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, asked, _ string) (net.Conn, error) {
-		if network == "" {
-			network = asked
+		if network != "" {
+			asked = network
 		}
-		return new(net.Dialer).DialContext(ctx, network, d.Addr().String())
+		return new(net.Dialer).DialContext(ctx, asked, d.Addr().String())
 	}}
 }
 
