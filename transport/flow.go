@@ -50,6 +50,16 @@ func (f Flow) IsZero() bool { return f == Flow{} }
 // Reliable reports whether the transport of f delivers by itself: RFC 3261, Section 17.
 func (f Flow) Reliable() bool { return f.conn != nil }
 
+// User returns what Config.Judge answered about the far end of a connection, and nil over UDP.
+func (f Flow) User() any {
+	if f.conn != nil {
+		if src := f.conn.source.Load(); src != nil {
+			return src.User
+		}
+	}
+	return nil
+}
+
 // Transport returns the transport that f really has, which for a large request is TCP where UDP
 // was asked for: RFC 3261, Section 18.1.1.
 func (f Flow) Transport() sipaddr.Transport { return f.endpoint().advertised.Transport }

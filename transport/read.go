@@ -22,8 +22,14 @@ var errFraming = errors.New("transport: stream is out of step")
 // readLoop reads messages until the connection ends. It returns nil after an orderly end and after
 // the end that this side has asked for.
 func (c *Conn) readLoop() error {
+	// What came together with the end of the handshake is with TLS already.
+	fresh := c.tls != nil
 	for {
-		err := c.stream.wait()
+		var err error
+		if !fresh {
+			err = c.stream.wait()
+		}
+		fresh = false
 		if err == nil {
 			err = c.readHeld()
 		} else if errors.Is(err, io.EOF) {
