@@ -19,7 +19,7 @@ func (m *machine) clientInvite(t *Timers, ev event, now instant) actions {
 	case evFailed:
 		switch m.state {
 		case Calling, Proceeding, Completed:
-			return m.tellOnce(tellFailed) | m.terminate()
+			return m.unlessDeaf(tellFailed) | m.terminate()
 		}
 	case evClosed:
 		return m.clientInviteClosed(t, now)
@@ -81,9 +81,9 @@ func (m *machine) clientInviteCancel(t *Timers, now instant) actions {
 func (m *machine) clientInviteClosed(t *Timers, now instant) actions {
 	switch m.state {
 	case Calling:
-		return m.tellOnce(tellFailed) | m.terminate()
+		return m.unlessDeaf(tellFailed) | m.terminate()
 	case Proceeding:
-		acts := m.tellOnce(tellFailed) | m.clientInviteCancel(t, now)
+		acts := m.unlessDeaf(tellFailed) | m.clientInviteCancel(t, now)
 		m.deaf = true
 		return acts
 	}
@@ -94,7 +94,7 @@ func (m *machine) clientInviteTick(now instant) actions {
 	switch {
 	case m.until != 0 && now >= m.until: // timers B, D, M and Cancel
 		if m.state == Calling || m.state == Proceeding {
-			return m.tellOnce(tellTimeout) | m.terminate()
+			return m.unlessDeaf(tellTimeout) | m.terminate()
 		}
 		return m.terminate()
 	case m.again != 0 && now >= m.again: // Timer A: the interval doubles, without a limit
@@ -105,10 +105,7 @@ func (m *machine) clientInviteTick(now instant) actions {
 	return 0
 }
 
-// tellOnce is a unless the user was told of a failure before.
-func (m *machine) tellOnce(a actions) actions { return m.unlessDeaf(a) }
-
-// unlessDeaf is a unless the user is not to be told anything more.
+// unlessDeaf is a, unless the user was told of a failure, which is the last that it hears.
 func (m *machine) unlessDeaf(a actions) actions {
 	if m.deaf {
 		return 0
