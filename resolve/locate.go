@@ -298,9 +298,9 @@ func (l *lookup) addresses(ctx context.Context, host string) ([]netip.Addr, erro
 // ask gives the records of a question, from what is kept or from a server, and takes their TTL into
 // account.
 func (l *lookup) ask(ctx context.Context, q question) (*records, error) {
-	rec, from := l.r.lookup(ctx, q)
+	rec := l.r.lookup(ctx, q)
 	if l.explain {
-		l.step(rec.step(q, from, time.Now()))
+		l.step(rec.step(q, l.now))
 	}
 	if rec.err == nil || errors.Is(rec.err, errAbsent) {
 		l.holds(rec.expires)

@@ -40,6 +40,8 @@ type records struct {
 	srv     []srvRecord   // by priority
 	naptr   []naptrRecord // by order, then by preference
 	err     error         // errAbsent, or why DNS failed
+	from    string        // the server that answered
+	at      time.Time     // when
 	expires time.Time
 }
 
@@ -57,14 +59,13 @@ func (rec *records) expiry() time.Time { return rec.expires }
 type asking struct {
 	done chan struct{}
 	rec  *records // written before done is closed
-	from string
 }
 
-// lookup answers a question from what is kept, or asks. The second result says where the answer is from.
-func (r *Resolver) lookup(ctx context.Context, q question) (*records, string) {
+// lookup answers a question from what is kept, or asks.
+func (r *Resolver) lookup(ctx context.Context, q question) *records {
 	for {
 		if rec := r.records.get(q.name, q); rec != nil && time.Now().Before(rec.expires) {
-			return rec, "cache"
+			return rec
 		}
 		r.mu.Lock()
 		a, first := r.asking[q], false
@@ -74,7 +75,7 @@ func (r *Resolver) lookup(ctx context.Context, q question) (*records, string) {
 		}
 		r.mu.Unlock()
 		if first {
-			a.rec, a.from = r.fetch(ctx, q)
+			a.rec = r.fetch(ctx, q)
 			if a.rec.err == nil || errors.Is(a.rec.err, errAbsent) {
 				r.records.put(q.name, q, a.rec)
 			}
@@ -82,7 +83,7 @@ func (r *Resolver) lookup(ctx context.Context, q question) (*records, string) {
 			delete(r.asking, q)
 			r.mu.Unlock()
 			close(a.done)
-			return a.rec, a.from
+			return a.rec
 		}
 		select {
 		case <-a.done:
@@ -90,9 +91,9 @@ func (r *Resolver) lookup(ctx context.Context, q question) (*records, string) {
 			if interrupted(a.rec.err) && ctx.Err() == nil {
 				continue
 			}
-			return a.rec, a.from
+			return a.rec
 		case <-ctx.Done():
-			return &records{err: context.Cause(ctx)}, ""
+			return &records{err: context.Cause(ctx)}
 		}
 	}
 }
@@ -129,22 +130,21 @@ func (r *Resolver) prefetch(ctx context.Context, all []question) {
 }
 
 // fetch asks the servers, and follows CNAME records to where an answer leaves them open.
-func (r *Resolver) fetch(ctx context.Context, q question) (*records, string) {
+func (r *Resolver) fetch(ctx context.Context, q question) *records {
 	rec := &records{}
-	var from string
 	ttl := r.cfg.MaxTTL
 	for name, aliases := q.name, 0; ; {
 		m, server, err := r.exchange(ctx, question{name, q.qtype})
 		if err != nil {
 			rec.err = err
-			return rec, from
+			return rec
 		}
-		from = server.String()
+		rec.from, rec.at = server.String(), time.Now()
 		next := rec.read(m, name, q.qtype, &aliases, &ttl)
 		switch {
 		case len(rec.addrs)+len(rec.srv)+len(rec.naptr) > 0:
-			rec.expires = time.Now().Add(max(ttl, r.cfg.MinTTL))
-			return rec, from
+			rec.expires = rec.at.Add(max(ttl, r.cfg.MinTTL))
+			return rec
 		case aliases > maxAliases:
 			rec.err = errAliases
 		case next == name || m.Rcode == dns.RcodeNameError:
@@ -153,8 +153,8 @@ func (r *Resolver) fetch(ctx context.Context, q question) (*records, string) {
 			name = next
 			continue
 		}
-		rec.expires = time.Now().Add(max(min(ttl, negativeTTL(m), r.cfg.NegativeTTL), r.cfg.MinTTL))
-		return rec, from
+		rec.expires = rec.at.Add(max(min(ttl, negativeTTL(m), r.cfg.NegativeTTL), r.cfg.MinTTL))
+		return rec
 	}
 }
 
@@ -232,9 +232,10 @@ func (rec *records) addAddr(a netip.Addr, ok bool) bool {
 // plainName gives a name as our keys have it.
 func plainName(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
 
-// step tells the records for people.
-func (rec *records) step(q question, from string, now time.Time) Step {
-	s := Step{Question: q.name, Type: dns.TypeToString[q.qtype], From: from, TTL: max(0, rec.expires.Sub(now)).Round(time.Second)}
+// step tells the records for people; began is when the look-up did.
+func (rec *records) step(q question, began time.Time) Step {
+	s := Step{Question: q.name, Type: dns.TypeToString[q.qtype], From: rec.from, Cached: rec.at.Before(began)}
+	s.TTL = max(0, time.Until(rec.expires)).Round(time.Second)
 	var parts []string
 	switch {
 	case errors.Is(rec.err, errAliases):

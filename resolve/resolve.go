@@ -77,7 +77,8 @@ type Step struct {
 	Type     string        // NAPTR, SRV, A, AAAA, or "mark" for an address that is set back
 	Answer   string        // the records, or why there are none
 	TTL      time.Duration // how long the answer still holds; 0 when it is not kept
-	From     string        // the server that was asked, "cache", or the path of the hosts file
+	From     string        // the server that answered, or the path of the hosts file; empty: nobody
+	Cached   bool          // the answer was there before the look-up began
 }
 
 // Resolver finds resolved addresses. Its methods may be called at once from several goroutines.
