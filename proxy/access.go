@@ -14,11 +14,8 @@ import (
 // mayRelay reports whether a request may go to a next hop that we do not serve.
 func (p *plan) mayRelay(to *sip.URI) bool {
 	for _, cl := range p.claims {
-		if p.core.signer.valid(cl.token, p.req.CallID(), to, cl.reference) {
-			p.signed = true
-			if isAddress(normalHost(to.Host)) {
-				p.reference = cl.reference
-			}
+		if p.core.signer.valid(cl, p.req.CallID(), to) {
+			p.signed, p.claim = true, cl
 			break
 		}
 	}
@@ -52,14 +49,57 @@ func (p *plan) chooseDomain() {
 	}
 }
 
-// usable returns the addresses of an answer that a request may be sent to, in their order. The slice given is
-// used again.
-func usable(addresses []sipaddr.Resolved, special bool) []sipaddr.Resolved {
+// named returns the target for a next hop that the request itself names, in its Route or as Request-URI.
+func (p *plan) named(hop *sip.URI) target {
+	t := target{hop: hop, q: 1000, reach: reach{any: p.from.Inside}}
+	if p.signed {
+		if isAddress(normalHost(hop.Host)) {
+			t.reference = p.claim.reference
+		}
+		t.reach.signed(p.claim.special)
+	}
+	return t
+}
+
+// reach says which special addresses a target may be at. The zero value: none.
+type reach struct {
+	any bool       // configured, or asked for from inside
+	one netip.Addr // where the one came from whose dialog it is
+}
+
+const anySpecial = "any" // value of specialParam
+
+func (r *reach) signed(special string) {
+	if special == anySpecial {
+		r.any = true
+	} else if ip, err := netip.ParseAddr(special); err == nil {
+		r.one = ip
+	}
+}
+
+// backSpecial returns the special addresses that requests back to the sender of a request may reach: any, if the
+// sender is inside; else the one that it sends from. What a stranger writes into its Contact does not count.
+func (p *plan) backSpecial(to *sip.URI) string {
+	if ip, ok := to.IP(); ok && !isSpecial(plainAddr(ip)) {
+		return ""
+	}
+	from := plainAddr(p.src.Remote.Addr())
+	switch {
+	case p.from.Inside:
+		return anySpecial
+	case from.IsValid() && isSpecial(from):
+		return from.String()
+	}
+	return ""
+}
+
+// usable returns the addresses of an answer that a request may be sent to, in their order.
+func usable(addresses []sipaddr.Resolved, r reach) []sipaddr.Resolved {
 	for i, a := range addresses {
-		if !mayReach(a.Addr(), special) {
+		if !r.may(a.Addr()) {
 			kept := append([]sipaddr.Resolved(nil), addresses[:i]...) // the answer may be shared
 			for _, a := range addresses[i+1:] {
-				if mayReach(a.Addr(), special) {
+				if r.may(a.Addr()) {
 					kept = append(kept, a)
 				}
 			}
@@ -69,12 +109,12 @@ func usable(addresses []sipaddr.Resolved, special bool) []sipaddr.Resolved {
 	return addresses
 }
 
-func mayReach(ip netip.Addr, special bool) bool {
+func (r reach) may(ip netip.Addr) bool {
 	ip = plainAddr(ip)
 	if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip == broadcast || ip.Is4() && ip.As4()[0] == 0 {
 		return false
 	}
-	return special || !isSpecial(ip)
+	return r.any || ip == r.one || !isSpecial(ip)
 }
 
 // isSpecial reports whether an address means something else to each who uses it, or to this host alone

@@ -41,7 +41,7 @@ func (b *branch) located(ans resolve.Answer, err error) {
 	case len(ans.Addresses) == 0:
 		failure = locateError(b.target.hop, resolve.ErrNotFound)
 	default:
-		if addresses = usable(ans.Addresses, b.target.special); len(addresses) == 0 {
+		if addresses = usable(ans.Addresses, b.target.reach); len(addresses) == 0 {
 			failure = statusError(403, "next hop is a special address")
 		}
 	}

@@ -95,9 +95,8 @@ func (p *plan) pop(u *sip.URI) {
 	if name, ok := p.rules.domainOf(u.Host); ok {
 		p.popped = name // of two entries the last is the side that the request leaves by
 	}
-	if t, ok := u.Param(tokenParam); ok {
-		ref, _ := u.Param(referenceParam)
-		p.claims = append(p.claims, claim{t, ref})
+	if cl, ok := claimOf(u); ok {
+		p.claims = append(p.claims, cl)
 	}
 }
 

@@ -25,22 +25,11 @@ func (p *plan) backToken() string {
 	if u == nil {
 		u = firstURI(p.req, sip.FieldContact)
 	}
-	return p.core.routeParams(p.req.CallID(), u, p.from.Reference)
-}
-
-// routeParams returns the parameters ";td=...;ti=..." for a Record-Route value, "" when there is nothing to sign.
-func (c *Core) routeParams(callID string, to *sip.URI, reference string) string {
-	if to == nil || !to.IsSIP() {
+	if u == nil {
 		return ""
 	}
-	if !plainIdentity(reference) {
-		reference = ""
-	}
-	s := ";" + tokenParam + "=" + c.signer.token(callID, to, reference)
-	if reference != "" {
-		s += ";" + referenceParam + "=" + reference
-	}
-	return s
+	cl := claim{reference: p.from.Reference, special: p.backSpecial(u)}
+	return p.core.signer.params(p.req.CallID(), u, cl)
 }
 
 // recordRoute returns our Record-Route values for a request that leaves over a flow: the one for the far side
@@ -72,7 +61,7 @@ func (p *plan) ownURI(uri string) string {
 }
 
 // rewriteRecordRoute signs our Record-Route values in a response anew: the client that reads them will send
-// requests to the far side.
+// requests to the far side. A response that makes no dialog gets no token, above all not the one for the other way.
 func (a *attempt) rewriteRecordRoute(e *sip.Edit, resp *sip.Message) {
 	if a.out.routes[0] == "" || resp.Count(sip.FieldRecordRoute) == 0 {
 		return
@@ -96,27 +85,44 @@ func (a *attempt) rewriteRecordRoute(e *sip.Edit, resp *sip.Message) {
 	if at[0] < 0 {
 		return
 	}
-	var to *sip.URI
-	if at[0] > 0 {
-		to = uriOf(above)
-	} else {
-		to = firstURI(resp, sip.FieldContact)
-	}
-	reference := ""
-	if a.flow.Transport().Secure() {
-		// The far side proved this name when the request was sent.
-		if reference = a.b.target.reference; reference == "" && !isAddress(normalHost(a.b.target.hop.Host)) {
-			reference = normalHost(a.b.target.hop.Host)
+	params := ""
+	if resp.StatusCode() < 300 {
+		to := firstURI(resp, sip.FieldContact)
+		if at[0] > 0 {
+			to = uriOf(above)
 		}
+		params = a.forthParams(to)
 	}
-	p := &a.b.ctx.plan
-	params := p.core.routeParams(p.req.CallID(), to, reference)
 	for j, v := range a.out.routes {
 		if at[j] >= 0 {
 			uri, _, _ := strings.Cut(v[1:], ";lr")
 			e.ReplaceValue(sip.FieldRecordRoute, at[j], routeValue(uri, params))
 		}
 	}
+}
+
+// forthParams returns the parameters of our Record-Route values that let the client's further requests go on to the
+// far side.
+func (a *attempt) forthParams(to *sip.URI) string {
+	t := &a.b.target
+	var cl claim
+	if a.flow.Transport().Secure() {
+		// The far side proved this name when the request was sent.
+		if cl.reference = t.reference; cl.reference == "" && !isAddress(normalHost(t.hop.Host)) {
+			cl.reference = normalHost(t.hop.Host)
+		}
+	}
+	if to != nil {
+		if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {
+			if t.reach.any {
+				cl.special = anySpecial
+			} else if t.reach.one.IsValid() {
+				cl.special = t.reach.one.String()
+			}
+		}
+	}
+	p := &a.b.ctx.plan
+	return p.core.signer.params(p.req.CallID(), to, cl)
 }
 
 // firstURI returns the URI in the first value of a header field, nil when there is none that can be read.

@@ -68,7 +68,7 @@ func (p *plan) contacts(resp *sip.Message) []target {
 				q = int(f * 1000)
 			}
 		}
-		found = append(found, target{hop: u, uri: text, q: q, special: p.from.Inside})
+		found = append(found, target{hop: u, uri: text, q: q, reach: reach{any: p.from.Inside}})
 		if len(found) == maxContacts {
 			break
 		}

@@ -126,9 +126,7 @@ func (ctx *ResponseContext) forward(got answer, others []answer) {
 	status := got.status
 	e := got.resp.Edit()
 	e.RemoveFirst(sip.FieldVia)
-	if status < 300 {
-		got.attempt.rewriteRecordRoute(&e, got.resp)
-	}
+	got.attempt.rewriteRecordRoute(&e, got.resp)
 	if t, ok := got.attempt.flow.(interface{ TrustIdentity() bool }); ok && !t.TrustIdentity() {
 		for _, name := range ctx.plan.rules.untrusted {
 			if _, has := got.resp.Header(name); has {

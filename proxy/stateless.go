@@ -32,7 +32,7 @@ type ack struct {
 
 func (a *ack) located(ans resolve.Answer, err error) {
 	if err == nil {
-		a.addresses = usable(ans.Addresses, a.plan.targets[0].special)
+		a.addresses = usable(ans.Addresses, a.plan.targets[0].reach)
 	}
 	a.connect()
 }

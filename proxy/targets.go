@@ -14,7 +14,7 @@ type target struct {
 	hop       *sip.URI
 	uri       string // the Request-URI to write; "": as it is
 	q         int
-	special   bool   // may be at a special address: configured, signed, or asked for from inside
+	reach     reach
 	reference string // identity to authenticate when hop is an address; "": none known
 }
 
@@ -43,8 +43,7 @@ func (p *plan) chooseTargets() *StatusError {
 		if !p.mayRelay(p.next) {
 			return errNoRelay
 		}
-		t := target{hop: p.next, q: 1000, special: p.signed || p.from.Inside, reference: p.reference}
-		return p.setTargets(t)
+		return p.setTargets(p.named(p.next))
 	}
 	if name, served := p.rules.servedDomain(p.uri); served {
 		r := p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog)
@@ -76,8 +75,7 @@ func (p *plan) chooseTargets() *StatusError {
 	if r := p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog); r != nil {
 		return p.useRule(r)
 	}
-	t := target{hop: p.uri, q: 1000, special: p.signed || p.from.Inside, reference: p.reference}
-	return p.setTargets(t)
+	return p.setTargets(p.named(p.uri))
 }
 
 func (p *plan) useRule(r *route) *StatusError {
@@ -86,7 +84,7 @@ func (p *plan) useRule(r *route) *StatusError {
 	}
 	set := make([]target, 0, len(r.targets))
 	for _, t := range r.targets {
-		set = append(set, target{hop: t.URI, q: t.Q, special: true})
+		set = append(set, target{hop: t.URI, q: t.Q, reach: reach{any: true}})
 	}
 	return p.setTargets(set...)
 }

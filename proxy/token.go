@@ -19,6 +19,7 @@ import (
 const (
 	tokenParam     = "td" // dialog token
 	referenceParam = "ti" // identity under which the signed next hop can be authenticated
+	specialParam   = "ts" // which special addresses it may be at: "any", or one address
 	tokenBytes     = 16   // of the HMAC that are kept
 )
 
@@ -36,8 +37,11 @@ type mac struct {
 	out []byte
 }
 
-// token returns the signature over a Call-ID, the host and port of a next hop, and the reference identity.
-func (s *signer) token(callID string, to *sip.URI, reference string) string {
+// claim is what one of our own Route values says about where the request may go.
+type claim struct{ token, reference, special string }
+
+// token returns the signature over a Call-ID, the host and port of a next hop, and what else a claim says.
+func (s *signer) token(callID string, to *sip.URI, cl claim) string {
 	m := s.pool.Get().(*mac)
 	m.in = append(m.in[:0], callID...)
 	m.in = append(m.in, 0)
@@ -45,7 +49,9 @@ func (s *signer) token(callID string, to *sip.URI, reference string) string {
 	m.in = append(m.in, ':')
 	m.in = strconv.AppendUint(m.in, uint64(to.Port), 10)
 	m.in = append(m.in, 0)
-	m.in = append(m.in, reference...)
+	m.in = append(m.in, cl.reference...)
+	m.in = append(m.in, 0)
+	m.in = append(m.in, cl.special...)
 	m.h.Reset()
 	m.h.Write(m.in)
 	m.out = m.h.Sum(m.out[:0])
@@ -54,9 +60,36 @@ func (s *signer) token(callID string, to *sip.URI, reference string) string {
 	return t
 }
 
-// valid reports whether a token allows a request with that Call-ID to go to a next hop.
-func (s *signer) valid(token, callID string, to *sip.URI, reference string) bool {
-	return subtle.ConstantTimeCompare([]byte(token), []byte(s.token(callID, to, reference))) == 1
+// valid reports whether a claim is one of ours and allows a request with that Call-ID to go to a next hop.
+func (s *signer) valid(cl claim, callID string, to *sip.URI) bool {
+	return subtle.ConstantTimeCompare([]byte(cl.token), []byte(s.token(callID, to, cl))) == 1
+}
+
+// claimOf returns what a Record-Route value of ours says, without its signature.
+func claimOf(u *sip.URI) (cl claim, ok bool) {
+	if cl.token, ok = u.Param(tokenParam); ok {
+		cl.reference, _ = u.Param(referenceParam)
+		cl.special, _ = u.Param(specialParam)
+	}
+	return cl, ok
+}
+
+// params returns the URI parameters for a Record-Route value of ours, "" when there is nothing to sign.
+func (s *signer) params(callID string, to *sip.URI, cl claim) string {
+	if to == nil || !to.IsSIP() {
+		return ""
+	}
+	if !plainIdentity(cl.reference) {
+		cl.reference = ""
+	}
+	text := ";" + tokenParam + "=" + s.token(callID, to, cl)
+	if cl.reference != "" {
+		text += ";" + referenceParam + "=" + cl.reference
+	}
+	if cl.special != "" {
+		text += ";" + specialParam + "=" + cl.special
+	}
+	return text
 }
 
 // hopHost returns the host that a request for a URI really goes to: its maddr, if there is one.

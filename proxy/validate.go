@@ -43,16 +43,13 @@ type plan struct {
 	strict   bool // ... has no lr
 	claims   []claim
 
-	dialog    bool // the request is inside a dialog that we record-routed
-	signed    bool // it shows a dialog token that fits
-	reference string
-	domain    string // local domain: on whose behalf the request is sent
-	local     bool   // for us: answered here
-	targets   []target
+	dialog  bool   // the request is inside a dialog that we record-routed
+	signed  bool   // it shows a dialog token that fits
+	claim   claim  // that one
+	domain  string // local domain: on whose behalf the request is sent
+	local   bool   // for us: answered here
+	targets []target
 }
-
-// claim is what one of our own Route values says about where the request may go.
-type claim struct{ token, reference string }
 
 // newPlan goes through Sections 16.3 to 16.5. The plan is of use for a response even when there is an error.
 func (c *Core) newPlan(p *plan, req *sip.Message, src *transaction.Source) *StatusError {
