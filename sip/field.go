@@ -51,6 +51,9 @@ const (
 	numFields
 )
 
+// There is a bit for each field in a uint64.
+var _ [64 - numFields]struct{}
+
 var fieldNames = [numFields]string{
 	"", "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Route", "Record-Route", "Max-Forwards",
 	"Content-Length", "Content-Type", "Expires", "Require", "Proxy-Require", "Supported",

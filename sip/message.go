@@ -49,10 +49,11 @@ type Message struct {
 	body    int    // start of the body
 	version int    // where the SIP-Version stands; -1: it is written as it should be
 
-	count int // header field lines
-	first [numFields]uint16
-	lines [inlineLines]line
-	more  []line
+	count    int               // header field lines
+	first    [numFields]uint16 // the number of the first line of each kind, plus one
+	repeated uint64            // a bit for each kind that has more than one line
+	lines    [inlineLines]line
+	more     []line
 
 	// Owned by the goroutine that read the message, until it has touched them.
 	viaState, fromState, toState, cseqState, uriState parseState
@@ -115,8 +116,12 @@ func (m *Message) line(i int) *line {
 	return &m.more[i-inlineLines]
 }
 
-// nextLine returns the number of the first line of the kind from i on, or -1.
+// nextLine returns the number of the first line of the kind from i on, or -1, where i is behind the
+// first one.
 func (m *Message) nextLine(f Field, i int) int {
+	if m.repeated&(1<<f) == 0 {
+		return -1
+	}
 	for ; i < m.count; i++ {
 		if m.line(i).field == f {
 			return i

@@ -67,7 +67,7 @@ func (m *Message) ContentLength() (n int, present bool, err error) {
 	if i < 0 {
 		return 0, false, nil
 	}
-	if m.nextLine(FieldContentLength, i+1) >= 0 {
+	if m.repeated&(1<<FieldContentLength) != 0 {
 		return 0, true, &SyntaxError{Field: part, Text: "repeated", cause: ErrContentLength}
 	}
 	v := m.value(m.line(i))

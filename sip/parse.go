@@ -300,6 +300,8 @@ func (m *Message) add(l line) {
 	m.count++
 	if m.first[l.field] == 0 {
 		m.first[l.field] = uint16(m.count)
+	} else {
+		m.repeated |= 1 << l.field
 	}
 }
 

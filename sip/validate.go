@@ -26,7 +26,7 @@ func (m *Message) Validate() error {
 		}
 	}
 	for _, f := range singletons {
-		if i := m.firstLine(f); i >= 0 && m.nextLine(f, i+1) >= 0 {
+		if m.repeated&(1<<f) != 0 {
 			return bad(f.String(), "repeated")
 		}
 	}
