@@ -1,0 +1,122 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/devca"
+	"github.com/tandem-sip/tandem/internal/node"
+)
+
+// agentsPerSide is how many user agents each domain has. The first of them is the one that is called;
+// all of them call.
+const agentsPerSide = 4
+
+// side is one domain: its proxy and its user agents.
+type side struct {
+	domain, name string // of the domain and of its proxy
+	spot         spot
+	node         *node.Node
+	opened       bool
+	agents       []*agent
+}
+
+// writeCertificates makes the authority and the certificates of both proxies, each with the two
+// identities that RFC 5923, Section 5 shows.
+func writeCertificates(dir string) error {
+	var sets [][]string
+	for i := range domainNames {
+		sets = append(sets, []string{domainNames[i], proxyNames[i]})
+	}
+	if err := devca.Write(dir, "Tandem lab CA", sets...); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return nil
+}
+
+// newSide binds the agents, writes the proxy's configuration, and builds the proxy from it.
+func newSide(dir string, i int, p place, opts Options, b *book) (*side, error) {
+	s := &side{domain: domainNames[i], name: proxyNames[i], spot: p.sides[i]}
+	for n := range agentsPerSide {
+		a, err := newAgent(agentConfig{
+			user: fmt.Sprintf("alice%d", n), domain: s.domain, peerDomain: domainNames[1-i],
+			bind: s.spot.agents, proxy: netip.AddrPortFrom(s.spot.proxy, s.spot.sip), hold: opts.Hold, book: b,
+		})
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.agents = append(s.agents, a)
+	}
+	path := filepath.Join(dir, s.name+".yaml")
+	if err := os.WriteFile(path, []byte(s.settings(p.dns)), 0o600); err != nil {
+		s.close()
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	cfg, err := config.Load(path)
+	if err == nil {
+		s.node, err = node.New(cfg, node.Options{Logger: opts.Logger.With("node", s.name), Version: opts.Version})
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	return s, nil
+}
+
+// settings is the proxy's configuration as an operator would write it.
+func (s *side) settings(dns netip.AddrPort) string {
+	sentBy := s.name
+	if s.spot.tls != 5061 {
+		sentBy = fmt.Sprintf("%s:%d", s.name, s.spot.tls)
+	}
+	return strings.NewReplacer(
+		"DOMAIN", s.domain,
+		"SENTBY", sentBy,
+		"SIP", netip.AddrPortFrom(s.spot.proxy, s.spot.sip).String(),
+		"TLS", netip.AddrPortFrom(s.spot.proxy, s.spot.tls).String(),
+		"DNS", dns.String(),
+		"AGENTS", s.spot.agents.String(),
+		"DESK", s.agents[0].addr.String(),
+	).Replace(`listen:
+  - udp://SIP
+  - tcp://SIP
+  - tls://TLS
+dns: [DNS]
+trust:
+  ca: [ca.pem]
+domains:
+  - name: DOMAIN
+    certificate: DOMAIN.pem
+    key: DOMAIN.key
+    sent_by: SENTBY
+access:
+  relay_from: [AGENTS]
+routes:
+  - match: {domain: DOMAIN}
+    to: sip:DESK;transport=udp
+`)
+}
+
+// close ends what newSide opened, and the proxy.
+func (s *side) close() error {
+	var err error
+	if s.node != nil && s.opened {
+		err = s.node.Close()
+	}
+	for _, a := range s.agents {
+		err = errors.Join(err, a.conn.Close())
+	}
+	return err
+}
+
+// handshakes returns the TLS handshakes that the proxy did, as client and as server.
+func (s *side) handshakes() (client, server int) {
+	stats := s.node.Stats()
+	return int(stats.Transport.HandshakesClient), int(stats.Transport.HandshakesServer)
+}
