@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/devca"
+)
+
+// developmentSettings is what serve runs on without --config. Nobody outside this machine can reach it.
+const developmentSettings = `listen:
+  - udp://127.0.0.1:5060
+  - tcp://127.0.0.1:5060
+  - tls://127.0.0.1:5061
+trust:
+  ca: [ca.pem]
+domains:
+  - name: localhost
+    certificate: localhost.pem
+    key: localhost.key
+access:
+  relay_from: [127.0.0.0/8]
+`
+
+// developmentName is what problems with these settings are reported under.
+const developmentName = "(embedded default)"
+
+// developmentConfig returns the embedded default. Its certification authority and certificate are made
+// when they aren't there or no longer good; dir is where they are.
+func developmentConfig() (cfg *config.Config, dir string, err error) {
+	if dir, err = stateDir(); err != nil {
+		return nil, "", err
+	}
+	cfg, err = config.Parse([]byte(developmentSettings), dir, developmentName)
+	if err == nil {
+		return cfg, dir, nil
+	}
+	if err := devca.Write(dir, "Tandem development CA", []string{"localhost"}); err != nil {
+		return nil, dir, err
+	}
+	cfg, err = config.Parse([]byte(developmentSettings), dir, developmentName)
+	return cfg, dir, err
+}
+
+// stateDir makes and returns the per-user directory for state, or one of the system's temporary ones
+// where there is none to be had.
+func stateDir() (string, error) {
+	base := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) {
+		base = ""
+		if home, err := os.UserHomeDir(); err == nil {
+			base = filepath.Join(home, ".local", "state")
+		}
+	}
+	if base != "" {
+		dir := filepath.Join(base, "tandem", "development")
+		if err := os.MkdirAll(dir, 0o700); err == nil {
+			return dir, nil
+		}
+	}
+	dir, err := os.MkdirTemp("", "tandem-")
+	if err != nil {
+		return "", fmt.Errorf("no place for the development CA: %w", err)
+	}
+	return dir, nil
+}

@@ -1,0 +1,68 @@
+// Command tandem is a SIP proxy that sends requests in both directions over one mutually authenticated
+// connection, as RFC 5923 describes.
+//
+// Each subcommand has a file of its own. This one reads the flags, calls the subcommand, and sets the
+// exit code: 0 done, 1 failed, 2 wrong usage or configuration.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tandem-sip/tandem/internal/config"
+)
+
+// commands is the command line.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Run the proxy."`
+	Lab      labCommand      `cmd:"" help:"Show two proxies that call each other over one connection, on this machine."`
+	Validate validateCommand `cmd:"" help:"Check a configuration; start nothing."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// The exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	var cli commands
+	parser := kong.Must(&cli, kong.Name("tandem"),
+		kong.Description("A SIP proxy that sends requests in both directions over one authenticated connection (RFC 5923)."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	ctx, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "tandem: %v\nRun `tandem --help`, or `tandem COMMAND --help`, for what can be said.\n", err)
+		os.Exit(exitUsage)
+	}
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// exitCode tells wrong configurations from other failures.
+func exitCode(err error) int {
+	var bad *config.Error
+	var settings *settingsError
+	if errors.As(err, &bad) || errors.As(err, &settings) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// settingsError is a configuration that reads well and cannot be built.
+type settingsError struct {
+	file string
+	err  error
+}
+
+// Error names the file, as all that is said about a configuration does.
+func (e *settingsError) Error() string { return e.file + ": " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *settingsError) Unwrap() error { return e.err }

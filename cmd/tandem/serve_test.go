@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tandem-sip/tandem/internal/devca"
+)
+
+// server is a running `tandem serve`.
+type server struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines *bufio.Scanner // of what it logs
+	log   []string
+}
+
+// start runs serve with the settings, which have {DIR} for a directory with certificates.
+func start(t *testing.T, settings string, env ...string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	var args []string
+	if settings != "" {
+		if err := devca.Write(dir, "Test CA", []string{"example.com", "p1.example.com"}); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "tandem.yaml")
+		if err := os.WriteFile(path, []byte(settings), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = []string{"--config", path}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	s := &server{t: t, cmd: exec.CommandContext(ctx, binary, append([]string{"serve"}, args...)...)}
+	s.cmd.Env = append(os.Environ(), env...)
+	r, w := io.Pipe()
+	s.cmd.Stderr = w
+	t.Cleanup(func() { w.Close() })
+	s.lines = bufio.NewScanner(r)
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// until reads the log up to a line with text in it, and returns that line.
+func (s *server) until(text string) string {
+	s.t.Helper()
+	for s.lines.Scan() {
+		s.log = append(s.log, s.lines.Text())
+		if strings.Contains(s.lines.Text(), text) {
+			return s.lines.Text()
+		}
+	}
+	s.t.Fatalf("the log ended without %q:\n%s", text, strings.Join(s.log, "\n"))
+	return ""
+}
+
+// wait reads the log to its end and returns the exit code.
+func (s *server) wait() int {
+	s.t.Helper()
+	done := make(chan struct{})
+	// Ends when the test closes the pipe, at the latest.
+	go func() {
+		defer close(done)
+		for s.lines.Scan() {
+			s.log = append(s.log, s.lines.Text())
+		}
+	}()
+	s.cmd.Wait()
+	s.cmd.Stderr.(*io.PipeWriter).Close()
+	<-done
+	return s.cmd.ProcessState.ExitCode()
+}
+
+const onFreePorts = `listen:
+  - udp://127.0.0.1:0
+  - tcp://127.0.0.1:0
+  - tls://127.0.0.1:0
+trust: {ca: [ca.pem]}
+domains:
+  - {name: example.com, certificate: example.com.pem, key: example.com.key, sent_by: p1.example.com}
+`
+
+// TestServe starts the proxy as systemd would, asks it something, and stops it.
+func TestServe(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tandem-") // the names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "notify")
+	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notified.Close()
+	state := func(want string) {
+		t.Helper()
+		buf := make([]byte, 100)
+		notified.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := notified.Read(buf)
+		if err != nil || string(buf[:n]) != want {
+			t.Errorf("notified of %q (%v), want %s", buf[:n], err, want)
+		}
+	}
+
+	s := start(t, onFreePorts, "NOTIFY_SOCKET="+path)
+	udp := s.until("udp://")
+	s.until("tcp://")
+	s.until("tls://")
+	s.until("msg=serving")
+	state("READY=1")
+	askOptions(t, udp[strings.Index(udp, "udp://")+len("udp://"):])
+
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	s.until("SIGHUP")
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.until("stopping")
+	state("STOPPING=1")
+	if code := s.wait(); code != 0 {
+		t.Errorf("exit code %d, want 0\n%s", code, strings.Join(s.log, "\n"))
+	}
+}
+
+// askOptions sends OPTIONS to the proxy itself.
+func askOptions(t *testing.T, address string) {
+	t.Helper()
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "OPTIONS sip:%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKtest;rport\r\nMax-Forwards: 70\r\n"+
+		"From: <sip:test@example.com>;tag=1\r\nTo: <sip:%[1]s>\r\nCall-ID: test\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", address, conn.LocalAddr())
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	buf := make([]byte, 4096)
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Fatalf("OPTIONS was not answered: %v", err)
+	}
+	if !strings.HasPrefix(string(buf[:n]), "SIP/2.0 200 ") {
+		t.Errorf("OPTIONS was answered:\n%s", buf[:n])
+	}
+}
+
+// TestServeAddressInUse looks at the exit code of a proxy that cannot listen.
+func TestServeAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := start(t, "listen: [udp://127.0.0.1:0, \"tcp://"+taken.Addr().String()+"\"]\n")
+	if code := s.wait(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	text := strings.Join(s.log, "\n")
+	if !strings.Contains(text, "listen[1]") || !strings.Contains(text, "in use") {
+		t.Errorf("what was said names no key or no reason:\n%s", text)
+	}
+}
+
+// TestServeDefault starts the embedded default, which needs the usual ports.
+func TestServeDefault(t *testing.T) {
+	home := t.TempDir()
+	s := start(t, "", "XDG_STATE_HOME="+home)
+	line := s.until("development proxy")
+	ca := filepath.Join(home, "tandem", "development", "ca.pem")
+	if !strings.Contains(line, ca) {
+		t.Errorf("the log does not say where the CA is: %s", line)
+	}
+	if _, err := os.Stat(ca); err != nil {
+		t.Error(err)
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	// Another proxy may have the ports; that it says so is tested elsewhere.
+	if code := s.wait(); code != 0 && !strings.Contains(strings.Join(s.log, "\n"), "in use") {
+		t.Errorf("exit code %d\n%s", code, strings.Join(s.log, "\n"))
+	}
+}

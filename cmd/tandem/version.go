@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// versionCommand prints what this binary is.
+type versionCommand struct{}
+
+// Help is shown by `tandem version --help`.
+func (*versionCommand) Help() string {
+	return `Example:
+
+  tandem version`
+}
+
+// Run prints one line.
+func (*versionCommand) Run() error {
+	fmt.Printf("tandem %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}
+
+// version is that of the module as it was built: a release, or the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
