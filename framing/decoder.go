@@ -153,8 +153,8 @@ func (d *Decoder) failure(buf []byte) error {
 	if d.state != collapsed {
 		return nil
 	}
-	return &Error{Text: d.errText, cause: d.err, Head: head(buf, d.limit(d.Limits.Header, DefaultHeader)+
-		d.limit(d.Limits.StartLine, DefaultStartLine))}
+	limit := d.header + d.limit(d.Limits.Header, DefaultHeader)
+	return &Error{Text: d.errText, cause: d.err, Head: head(buf, limit)}
 }
 
 func (d *Decoder) limit(set, byDefault int) int {
