@@ -391,10 +391,13 @@ func (s *server) methods() string {
 	return strings.Join(out, " ")
 }
 
-// one returns the one request that the proxy sent there.
+// one returns the one request that the proxy sent there, however often.
 func (s *server) one(method string) *sip.Message {
 	s.b.t.Helper()
 	got := s.requests()
+	for len(got) > 1 && got[len(got)-1].Raw() == got[0].Raw() {
+		got = got[:len(got)-1]
+	}
 	if len(got) != 1 || got[0].Method() != method {
 		s.b.t.Fatalf("%s got %d requests, want one %s", s.addr, len(got), method)
 	}
