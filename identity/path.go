@@ -16,29 +16,31 @@ import (
 // This file validates paths by RFC 5280, Section 6, with crypto/x509 for the most part, as
 // RFC 5922, Section 7.1 demands. It goes from what costs nothing to what costs signatures.
 
-// inspect holds what the peer presented against the limits and looks at its own certificate.
-func (v *Verifier) inspect(chain []*x509.Certificate) (altNames, *fault) {
+// checkSize holds how much the peer presented against the limits.
+func (v *Verifier) checkSize(chain []*x509.Certificate) *fault {
 	if len(chain) > v.policy.MaxChain {
-		return altNames{}, &fault{reason: ReasonTooLarge, text: fmt.Sprintf("%d certificates were presented, more than %d", len(chain), v.policy.MaxChain)}
+		return &fault{reason: ReasonTooLarge, text: fmt.Sprintf("%d certificates were presented, more than %d", len(chain), v.policy.MaxChain)}
 	}
 	size := 0
 	for _, c := range chain {
 		size += len(c.Raw)
 	}
 	if size > v.policy.MaxChainBytes {
-		return altNames{}, &fault{reason: ReasonTooLarge, text: fmt.Sprintf("%d bytes of certificates were presented, more than %d", size, v.policy.MaxChainBytes)}
+		return &fault{reason: ReasonTooLarge, text: fmt.Sprintf("%d bytes of certificates were presented, more than %d", size, v.policy.MaxChainBytes)}
 	}
-	names, err := readAltNames(chain[0], v.policy.MaxNames)
+	return nil
+}
+
+// inspect looks at the peer's own certificate, and reads its names.
+func (v *Verifier) inspect(leaf *x509.Certificate) (altNames, *fault) {
+	names, err := readAltNames(leaf, v.policy.MaxNames)
 	switch {
 	case errors.Is(err, errTooManyNames):
 		return altNames{}, &fault{reason: ReasonTooManyNames, text: fmt.Sprintf("it has more than %d names", v.policy.MaxNames)}
 	case err != nil:
 		return altNames{}, &fault{reason: ReasonMalformed, text: err.Error()}
 	}
-	if f := checkKey(chain[0]); f != nil {
-		return altNames{}, f
-	}
-	return names, nil
+	return names, checkKey(leaf)
 }
 
 // paths returns the paths from the peer's certificate to a trust anchor.

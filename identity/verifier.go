@@ -141,14 +141,17 @@ func (v *Verifier) Verify(chain []*x509.Certificate, role Role, staple []byte) (
 	refuse := func(f *fault) (*Peer, error) {
 		return nil, &VerifyError{Reason: f.reason, Text: "certificate of " + describe(leaf) + ": " + f.text, Err: f.err}
 	}
-	names, f := v.inspect(chain)
-	if f != nil {
+	if f := v.checkSize(chain); f != nil {
 		return refuse(f)
 	}
 	now := v.policy.Now()
 	key := keyOf(chain, role, staple)
 	if peer, found := v.cache.get(key, now); found {
 		return peer, nil
+	}
+	names, f := v.inspect(leaf)
+	if f != nil {
+		return refuse(f)
 	}
 	paths, f := v.paths(chain, now)
 	if f != nil {
