@@ -170,7 +170,7 @@ func TestTimerC(t *testing.T) {
 			if m := b.at(agent).methods(); m != "" {
 				t.Fatalf("the agent got %q too early", m)
 			}
-			wait(2 * time.Minute)
+			wait(62 * time.Second)
 			cancel := b.at(agent).one("CANCEL")
 			if !strings.Contains(header(cancel, "Reason"), "cause=408") {
 				t.Errorf("Reason %q", header(cancel, "Reason"))
