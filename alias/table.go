@@ -71,8 +71,8 @@ func (t *Table) LocalDomain() string { return t.local }
 // Len returns the number of rows.
 func (t *Table) Len() int { return t.rows }
 
-// Add adds a row, or brings the row of the same connection and address up to date. It reports Reuse
-// for a row that stands, and otherwise why it was not taken. A row never displaces one of another
+// Add adds a row, or brings the row of the same connection and address up to date, of which MadeBy
+// stays. It reports Reuse for a row that stands, and otherwise why it was not taken. A row never displaces one of another
 // certificate: both stand, and the identities decide (RFC 5923, Section 9.3).
 func (t *Table) Add(row Row) (added bool, reason Reason) {
 	row.Resolved = canonical(row.Resolved)
@@ -80,7 +80,6 @@ func (t *Table) Add(row Row) (added bool, reason Reason) {
 		return false, reason
 	}
 	row.LocalDomain = t.local
-	row.MadeBy = cutMadeBy(row.MadeBy)
 	c := t.byConn[row.Conn]
 	if c != nil {
 		if c.closing {
@@ -88,6 +87,7 @@ func (t *Table) Add(row Row) (added bool, reason Reason) {
 		}
 		for _, e := range c.entries {
 			if e.row.Resolved == row.Resolved {
+				row.MadeBy = e.row.MadeBy
 				e.row = row
 				return true, Reuse
 			}
@@ -103,6 +103,7 @@ func (t *Table) Add(row Row) (added bool, reason Reason) {
 		c = &conn{}
 		t.byConn[row.Conn] = c
 	}
+	row.MadeBy = cutMadeBy(row.MadeBy)
 	t.added++
 	e := &entry{row: row, conn: c, seq: t.added}
 	c.entries = append(c.entries, e)
@@ -121,7 +122,7 @@ func (t *Table) acceptable(row Row) Reason {
 		return NotTLS // RFC 5923, Section 9.3
 	case row.Identities.IsZero():
 		return Unauthenticated // RFC 5923, Section 9.2
-	case normalDomain(row.LocalDomain) != t.local:
+	case row.LocalDomain != t.local && normalDomain(row.LocalDomain) != t.local:
 		return OtherLocalDomain // RFC 5923, Section 9.3
 	}
 	return Reuse
@@ -134,7 +135,7 @@ func (t *Table) thin(row Row) {
 	n := 0
 	var oldest *entry
 	for _, e := range t.byAddr[row.Resolved] {
-		if e.row.Fingerprint == row.Fingerprint && e.row.Identities.Equal(row.Identities) {
+		if e.row.Fingerprint == row.Fingerprint {
 			n++
 			oldest = e
 		}
