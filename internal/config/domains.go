@@ -259,7 +259,7 @@ func (r *reader) checkTLS(cfg *Config) {
 		if !some {
 			r.problemAt(index("listen", i), "%s needs a certificate and no domain has one: add it to `domains`, with `certificate` and `key`, or take the listener out", l)
 		} else if len(cfg.Trust.CA) == 0 && r.lines["trust.ca"] == 0 {
-			r.warnAt(index("listen", i), "%s: trust.ca is empty, so no peer can be authenticated and no connection is reused", l)
+			r.problemAt(index("listen", i), "%s has nobody to believe: add `trust: {ca: [FILE]}` with the authorities that peers' certificates come from, or take the listener out", l)
 		}
 		return // one listener is enough to say so
 	}
