@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -62,7 +63,13 @@ type settingsError struct {
 }
 
 // Error names the file, as all that is said about a configuration does.
-func (e *settingsError) Error() string { return e.file + ": " + e.err.Error() }
+func (e *settingsError) Error() string {
+	text := e.err.Error()
+	if strings.HasPrefix(text, e.file+":") {
+		return text
+	}
+	return e.file + ": " + text
+}
 
 // Unwrap returns the cause.
 func (e *settingsError) Unwrap() error { return e.err }

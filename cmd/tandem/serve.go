@@ -108,14 +108,14 @@ func serve(n *node.Node, cfg *config.Config, log *slog.Logger, signals <-chan os
 			log.Info("stopping: no new transactions are taken", "signal", s.String(), "deadline", cfg.Timers.Drain.String())
 			drained := drain(n, cfg, log, signals)
 			stop()
-			err := <-ended
-			if errors.Is(err, context.Canceled) {
-				err = nil
+			if err := errors.Join(<-ended, n.Close()); err != nil {
+				// It serves no more, which was the aim: nothing has failed.
+				log.Warn("stopping", "err", err)
 			}
-			if err = errors.Join(drained, err, n.Close()); err == nil {
+			if drained == nil {
 				log.Info("stopped")
 			}
-			return err
+			return drained
 		}
 	}
 }
