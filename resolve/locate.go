@@ -229,10 +229,16 @@ func (r *Resolver) pick(records []srvRecord) []srvRecord {
 	if len(all) <= r.cfg.MaxTargets {
 		return all
 	}
-	random, unlock := r.chance()
-	defer unlock()
-	shuffle(all, r.cfg.MaxTargets, func(s *srvRecord) (uint16, uint16) { return s.priority, s.weight }, random)
-	return all[:r.cfg.MaxTargets]
+	ranks := make([]ranked, len(all))
+	for i, s := range all {
+		ranks[i] = ranked{s.priority, s.weight, i}
+	}
+	r.draw(ranks, r.cfg.MaxTargets)
+	picked := make([]srvRecord, r.cfg.MaxTargets)
+	for i := range picked {
+		picked[i] = all[ranks[i].index]
+	}
+	return picked
 }
 
 // addressQuestions are those whose answers srv is going to need.

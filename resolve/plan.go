@@ -1,9 +1,6 @@
 package resolve
 
-// RFC 2782, "The format of the SRV RR": priorities and weights.
-
 import (
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -68,27 +65,9 @@ func (p *plan) settle(most int) {
 			return
 		}
 	}
-	p.fixed = flatten(p.hops, most)
-}
-
-// flatten lists the addresses of hops in their order: each once, and no more than most.
-func flatten(hops []hop, most int) []sipaddr.Resolved {
-	n := 0
-	for i := range hops {
-		n += len(hops[i].addresses)
+	for i := range p.hops {
+		p.fixed = appendNew(p.fixed, p.hops[i].addresses, most)
 	}
-	all := make([]sipaddr.Resolved, 0, min(n, most))
-	for i := range hops {
-		for _, a := range hops[i].addresses {
-			if len(all) == most {
-				return all
-			}
-			if !slices.Contains(all, a) {
-				all = append(all, a)
-			}
-		}
-	}
-	return all
 }
 
 // order gives the addresses of a plan in an order that obeys priorities and weights. The addresses of two
@@ -97,84 +76,31 @@ func (r *Resolver) order(p *plan) []sipaddr.Resolved {
 	if p.fixed != nil {
 		return p.fixed
 	}
-	var space [16]hop // on the stack: a plan rarely has more
-	hops := append(space[:0], p.hops...)
-	random, unlock := r.chance()
-	shuffle(hops, len(hops), func(h *hop) (uint16, uint16) { return h.priority, h.weight }, random)
-	unlock()
-	return flatten(hops, r.cfg.MaxTargets)
+	var space [16]ranked // on the stack: a plan rarely has more
+	ranks := space[:0]
+	for i := range p.hops {
+		ranks = append(ranks, ranked{p.hops[i].priority, p.hops[i].weight, i})
+	}
+	r.draw(ranks, len(ranks))
+	n := 0
+	for i := range p.hops {
+		n += len(p.hops[i].addresses)
+	}
+	all := make([]sipaddr.Resolved, 0, min(n, r.cfg.MaxTargets))
+	for _, x := range ranks {
+		all = appendNew(all, p.hops[x.index].addresses, r.cfg.MaxTargets)
+	}
+	return all
 }
 
-// chance gives the injected source of randomness, locked, or nil for the runtime's own.
-func (r *Resolver) chance() (random *rand.Rand, unlock func()) {
-	if r.random == nil {
-		return nil, func() {}
-	}
-	r.randomMu.Lock()
-	return r.random, r.randomMu.Unlock
-}
-
-// shuffle orders items, sorted by priority, within each priority, until the first k stand.
-func shuffle[T any](items []T, k int, rank func(*T) (priority, weight uint16), random *rand.Rand) {
-	for len(items) > 0 && k > 0 {
-		first, _ := rank(&items[0])
-		n := 1
-		for n < len(items) {
-			if priority, _ := rank(&items[n]); priority != first {
-				break
-			}
-			n++
-		}
-		weigh(items[:n], k, func(item *T) uint16 { _, weight := rank(item); return weight }, random)
-		items, k = items[n:], k-n
-	}
-}
-
-// weigh moves the first k of items, all of one priority, to the front in an order drawn by weight
-// (RFC 2782). A nil random is the runtime's source. Two things that the algorithm of the RFC leaves open
-// or a little crooked are set straight: it lets 0 be drawn so that a record of weight 0 has its small
-// chance, and where there is none that chance would fall to the first record, so we draw from 1 then; and
-// where all weights are 0 any order would do, so we draw evenly and spread the load.
-func weigh[T any](items []T, k int, weight func(*T) uint16, random *rand.Rand) {
-	draw := rand.IntN
-	if random != nil {
-		draw = random.IntN
-	}
-	for ; len(items) > 1 && k > 0; items, k = items[1:], k-1 {
-		sum, zero := 0, -1
-		for i := range items {
-			w := int(weight(&items[i]))
-			if sum += w; w == 0 && zero < 0 {
-				zero = i
-			}
-		}
-		var pick int
-		switch {
-		case sum == 0:
-			pick = draw(len(items))
-		case zero < 0:
-			pick = reaches(items, 1+draw(sum), weight)
-		default:
-			if drawn := draw(sum + 1); drawn == 0 {
-				pick = zero
-			} else {
-				pick = reaches(items, drawn, weight)
-			}
-		}
-		picked := items[pick]
-		copy(items[1:pick+1], items[:pick]) // keeps the order of the rest
-		items[0] = picked
-	}
-}
-
-// reaches finds the first item at which the running sum of weights is at least drawn, which is positive.
-func reaches[T any](items []T, drawn int, weight func(*T) uint16) int {
-	for i := range items {
-		if drawn -= int(weight(&items[i])); drawn <= 0 {
-			return i
+// appendNew appends the addresses that are not there yet, until there are most.
+func appendNew(all, more []sipaddr.Resolved, most int) []sipaddr.Resolved {
+	for _, a := range more {
+		if len(all) < most && !slices.Contains(all, a) {
+			all = append(all, a)
 		}
 	}
-	return len(items) - 1
+	return all
 }
 
 // resolved puts a resolved address together; without a port it gets the default one of its transport.
