@@ -13,8 +13,9 @@ import (
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
-// model is the plain table: a list of rows, newest first, and the two conditions of RFC 5923,
-// Sections 8.1 and 8.2 read off it. There is nothing in it that could be wrong and not be seen.
+// model is the plain table: a list of rows, newest first, and the two conditions of
+// RFC 5923, Section 8.1 and RFC 5923, Section 8.2 read off it. There is nothing in it that could be
+// wrong and not be seen.
 type model struct {
 	local   string
 	cfg     Config

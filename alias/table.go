@@ -149,8 +149,9 @@ func (t *Table) thin(row Row) {
 }
 
 // Find answers which connection carries a request to the address to, which is where RFC 3263 led
-// from a URI whose host is reference: a row of that address (condition 1 of RFC 5923, Sections 8.1
-// and 8.2) that has reference among its identities (condition 2). Of several the newest is chosen.
+// from a URI whose host is reference: a row of that address that has reference among its identities,
+// which are the two conditions of RFC 5923, Section 8.1 and of RFC 5923, Section 8.2. Of several the
+// newest is chosen.
 // It marks the row as used at now, and does not allocate when reference is ASCII.
 func (t *Table) Find(to sipaddr.Resolved, reference string, now time.Time) Decision {
 	e, reason := t.search(to, reference, now)

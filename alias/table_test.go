@@ -65,7 +65,8 @@ func want(t testing.TB, table *Table, to, reference string, conn ConnID, reason 
 
 const peer1, peer2 = "tls:192.0.2.1:5061", "tls:192.0.2.2:5061"
 
-// TestConditions are the two conditions of RFC 5923, Sections 8.1 and 8.2 (5923-8.1-11, 5923-8.2-8).
+// TestConditions are the two conditions of RFC 5923, Section 8.1 and RFC 5923, Section 8.2
+// (5923-8.1-11, 5923-8.2-8).
 func TestConditions(t *testing.T) {
 	table := New("example.com", Config{})
 	mustAdd(t, table,

@@ -14,11 +14,11 @@ const (
 	maxLabel = 63
 )
 
-// Normalize returns the form in which the domain name host is compared: A-labels (RFC 5280,
-// Section 7.2) in lower case, without the dot that may end it, because "example.com." and
-// "example.com" are one DNS name and RFC 3261, Section 25.1 allows both as a host. It reports false
-// for what is no host name by that grammar: an IP address, an empty or too long label, a wildcard,
-// a percent escape, an underscore. A name in lower-case ASCII is returned without allocating.
+// Normalize returns the form in which the domain name host is compared: A-labels in lower case
+// (RFC 5280, Section 7.2), without the dot that may end it, because "example.com." and "example.com"
+// are one DNS name and RFC 3261, Section 25.1 allows both as a host. It reports false for what is no
+// host name by that grammar: an IP address, an empty or too long label, a wildcard, a percent escape,
+// an underscore. A name in lower-case ASCII is returned without allocating.
 func Normalize(host string) (name string, ok bool) {
 	if !isASCII(host) {
 		if len(host) > 4*maxName || !utf8.ValidString(host) {
@@ -37,8 +37,8 @@ func Normalize(host string) (name string, ok bool) {
 	return strings.ToLower(host), true
 }
 
-// normalSAN is Normalize for a name that stands in a certificate. There a U-label cannot be
-// (RFC 5280, Section 7.2), and a wildcard label in front stays: it names itself and nothing else
+// normalSAN is Normalize for a name that stands in a certificate. There a U-label cannot be, by
+// RFC 5280, Section 7.2, and a wildcard label in front stays: it names itself and nothing else
 // by RFC 5922, Section 7.2.
 func normalSAN(host string) (name string, ok bool) {
 	if !isASCII(host) {

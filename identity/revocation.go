@@ -28,8 +28,8 @@ var (
 	oidCertIssuer   = asn1.ObjectIdentifier{2, 5, 29, 29}
 )
 
-// removeFromCRL is the reason code with which a delta CRL takes a hold back: RFC 5280,
-// Section 5.3.1.
+// removeFromCRL is the reason code with which a delta CRL takes a hold back:
+// RFC 5280, Section 5.3.1.
 const removeFromCRL = 8
 
 // revocations are the configured CRLs, by the raw name of their issuer.

@@ -20,7 +20,7 @@ func connectionOf(chain []*x509.Certificate) tls.ConnectionState {
 	return tls.ConnectionState{PeerCertificates: chain}
 }
 
-// TestReference is RFC 5922, Sections 7.2 and 7.3: who a server is taken for.
+// TestReference is RFC 5922, Section 7.2 and RFC 5922, Section 7.3: who a server is taken for.
 func TestReference(t *testing.T) {
 	root := newRoot(t)
 	v := mustVerifier(t, policyOf(root))
