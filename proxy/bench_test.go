@@ -36,7 +36,9 @@ type bench struct {
 	hops    []Hop
 	held    []func() // Connects that wait, when hold is set
 	hold    bool
-	ids     uint64
+
+	anywhere string // address of every name that is not in names
+	ids      uint64
 }
 
 type lateUser struct{ *Core }
@@ -128,6 +130,9 @@ func (b *bench) Locate(u *sip.URI, done func(resolve.Answer, error)) {
 		return
 	}
 	var ans resolve.Answer
+	if list == nil && b.anywhere != "" {
+		list = []string{b.anywhere}
+	}
 	for _, s := range list {
 		ans.Addresses = append(ans.Addresses, resolved(s))
 	}

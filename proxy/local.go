@@ -5,6 +5,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/transaction"
@@ -72,6 +73,22 @@ func (c *Core) localTag(req *sip.Message) string {
 	return string(appendHex(b[:0], h.sum()))
 }
 
+// answerable reports whether the top Via tells a protocol and a host, be the rest of it as it may: RFC 4475,
+// Section 3.1.2.1 wants a 400 for a Via with nothing but separators behind them.
+func answerable(m *sip.Message) bool {
+	if via, err := m.TopVia(); err == nil {
+		return via.Host != ""
+	}
+	v, _ := m.FirstValue(sip.FieldVia)
+	protocol, host, ok := strings.Cut(v, " ")
+	host = strings.TrimLeft(host, " \t")
+	if !ok || host == "" || strings.Count(protocol, "/") != 2 || !strings.HasPrefix(protocol, "SIP/") {
+		return false
+	}
+	c := host[0] | 0x20
+	return c >= 'a' && c <= 'z' || host[0] >= '0' && host[0] <= '9' || host[0] == '['
+}
+
 // Malformed answers what could not be parsed or framed, without a transaction. m is what was understood of it, and
 // may be nil. There is no answer to a response, to an ACK, or to what has no Via that leads back
 // (RFC 3261, Sections 8.2.6 and 18.2.2).
@@ -80,7 +97,7 @@ func (c *Core) Malformed(m *sip.Message, err error, src *transaction.Source) {
 	if m == nil || src == nil || src.Flow == nil || !m.IsRequest() || m.Method() == "" || m.Method() == sip.MethodAck {
 		return
 	}
-	if via, verr := m.TopVia(); verr != nil || via.Host == "" {
+	if !answerable(m) {
 		return
 	}
 	why := malformed(err)
