@@ -49,10 +49,10 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 	sh.mu.Unlock()
 
 	if own == nil {
-		l.answer(m, src, 200, target.tag)
+		l.answer(m, src, 200, target.Tag())
 	} else {
 		buf := takeBuffer()
-		*buf = sip.AppendResponse((*buf)[:0], m, 200, "", target.tag)
+		*buf = sip.AppendResponse((*buf)[:0], m, 200, "", target.Tag())
 		// It can't have a final response yet: nobody else knows this transaction.
 		_ = own.Respond(*buf, 200)
 		giveBuffer(buf)

@@ -274,3 +274,46 @@ func TestClosedForGood(t *testing.T) {
 		})
 	}
 }
+
+// What was started with something else than a request can be neither canceled nor acknowledged.
+func TestCancelClientGarbage(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, l *Layer, u *testUser) {
+		f := tls(1, "b")
+		c, err := l.Start([]byte("no request"), testBranch, "INVITE", f, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Cancel()
+		l.Receive(parse(t, respond(t, invite(), 180)), source(f))
+		l.Receive(parse(t, respond(t, invite(), 486)), source(f))
+		f.expect(t, "nothing but that", "no")
+		u.expect(t, "and yet", "response 180", "response 486")
+		if st := l.Stats(); st.Lost != 2 {
+			t.Errorf("lost %d, want 2", st.Lost)
+		}
+	})
+}
+
+// The flow breaks the moment the INVITE is sent: FlowClosed is faster than Send's error.
+func TestClosedWhileStarting(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, l *Layer, u *testUser) {
+		f := &closingFlow{testFlow: tls(1, "b"), l: l}
+		if c, err := l.Start([]byte(invite()), testBranch, "INVITE", f, u); c == nil || err != nil {
+			t.Errorf("Start: %v %v, want a transaction that failed", c, err)
+		}
+		u.expect(t, "once", "failed: transport")
+		expectEmpty(t, l)
+	})
+}
+
+// closingFlow is a connection that is gone when something is sent.
+type closingFlow struct {
+	*testFlow
+	l *Layer
+}
+
+func (f *closingFlow) Send([]byte) error {
+	err := errors.New("closed")
+	f.l.FlowClosed(f.id, err)
+	return err
+}

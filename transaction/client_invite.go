@@ -1,8 +1,8 @@
 package transaction
 
-// The INVITE client transaction: RFC 3261, Section 17.1.1, with Figure 5 as replaced by RFC 6026,
-// Section 8.4. Canceling (RFC 3261, Section 9.1) is part of the machine, because whether and when a
-// CANCEL may be sent depends on its state.
+// The INVITE client transaction: RFC 3261, Section 17.1.1, with the Figure 5 of RFC 6026, Section 8.4.
+// Canceling (RFC 3261, Section 9.1) is part of the machine, because whether and when a CANCEL may be sent
+// depends on its state.
 
 func (m *machine) clientInvite(t *Timers, ev event, now instant) actions {
 	switch ev.kind {

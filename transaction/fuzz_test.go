@@ -111,6 +111,7 @@ func (p *play) respond(i, status int) {
 	tx.Respond(b, status)
 }
 
+// run plays what data says, in a synctest bubble.
 func (p *play) run(data []byte) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
@@ -180,7 +181,8 @@ func (p *play) run(data []byte) {
 	<-ended
 }
 
-// finish answers and cancels what is open, and checks what was sent and what is left.
+// finish answers and cancels what is open, lets the clock of the synctest bubble run, and checks what was
+// sent and what is left.
 func (p *play) finish() {
 	for _, f := range p.flows {
 		f.fail(nil)

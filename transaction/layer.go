@@ -188,7 +188,8 @@ func (l *Layer) answer(m *sip.Message, src *Source, status int, tag string, extr
 }
 
 // tag returns the tag for To in a response that is made here. It depends on the request alone, so that
-// all such responses to a request and its CANCEL have the same: RFC 3261, Section 9.2.
+// all such responses to a request and its CANCEL have the same: RFC 3261, Section 9.2. m is looked at only
+// if the branch is not unique.
 func (l *Layer) tag(k serverKey, m *sip.Message) string {
 	id := k.branch
 	if id == "" {

@@ -32,7 +32,7 @@ func bubble(t *testing.T, cfg Config, f func(t *testing.T, l *Layer, u *testUser
 	})
 }
 
-// after lets the clock of the bubble run, and a little more, because timers fire late by up to 10 ms.
+// after lets the clock of the synctest bubble run, and a little more, because timers fire late by up to 10 ms.
 func after(d time.Duration) {
 	time.Sleep(d + 20*time.Millisecond)
 	synctest.Wait()
@@ -402,4 +402,17 @@ func TestIdle(t *testing.T) {
 			t.Error("the layer is empty and still waits for something")
 		}
 	})
+}
+
+func TestNames(t *testing.T) {
+	if got := kinds.String() + " " + ServerInvite.String(); got != "unknown server-invite" {
+		t.Error(got)
+	}
+	if got := (Terminated + 1).String() + " " + Accepted.String(); got != "unknown accepted" {
+		t.Error(got)
+	}
+	cause := errors.New("reset")
+	if err := error(&TransportError{Err: cause}); !errors.Is(err, cause) || err.Error() != "transaction: not delivered: reset" {
+		t.Error(err)
+	}
 }

@@ -54,8 +54,8 @@ func (l *Layer) hash(a, b string) uint64 {
 func (l *Layer) clientHash(branch string) uint64 { return maphash.String(l.seed, branch) }
 
 // findServer returns the server transaction that a request belongs to, and how many share its hash. method
-// is that of the request, INVITE for an ACK, and empty for a CANCEL that looks for what it cancels: RFC
-// 3261, Section 9.2. The caller holds the shard's mu.
+// is that of the request, INVITE for an ACK, and empty for a CANCEL that looks for what it cancels
+// (RFC 3261, Section 9.2). The caller holds the shard's mu.
 func (s *shard) findServer(k serverKey, method string, m *sip.Message, cseq sip.CSeq) (found *Server, chain int) {
 	for c := s.table[k.hash]; c != nil; c = c.chain {
 		chain++

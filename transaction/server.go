@@ -12,7 +12,6 @@ import (
 type Server struct {
 	core
 	src    *Source      // fixed
-	tag    string       // fixed: for To in responses made here
 	method string       // fixed
 	old    *sip.Message // fixed: the request, if its branch is not unique and all of it is needed to match
 
@@ -79,7 +78,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 
 // newServer puts a new server transaction into the table. The caller holds the shard's mu.
 func (l *Layer) newServer(k serverKey, method string, m *sip.Message, src *Source, reliable bool) *Server {
-	s := &Server{src: src, tag: l.tag(k, m), method: method, key: k, req: m}
+	s := &Server{src: src, method: method, key: k, req: m}
 	if k.branch == "" {
 		s.old = m
 	}
@@ -260,7 +259,12 @@ func (s *Server) Method() string { return s.method }
 
 // Tag returns the tag for To of responses that the user makes itself. The layer's own answer to a CANCEL
 // has the same: RFC 3261, Section 9.2.
-func (s *Server) Tag() string { return s.tag }
+func (s *Server) Tag() string {
+	s.shard.mu.Lock()
+	k := s.key
+	s.shard.mu.Unlock()
+	return s.layer.tag(k, s.old)
+}
 
 // Attach keeps v with the transaction, for its user.
 func (s *Server) Attach(v any) {

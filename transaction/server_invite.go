@@ -1,7 +1,6 @@
 package transaction
 
-// The INVITE server transaction: RFC 3261, Section 17.2.1, with Figure 7 as replaced by RFC 6026,
-// Section 8.6.
+// The INVITE server transaction: RFC 3261, Section 17.2.1, with the Figure 7 of RFC 6026, Section 8.6.
 
 func (m *machine) serverInvite(t *Timers, ev event, now instant) actions {
 	switch ev.kind {

@@ -38,8 +38,8 @@ func (m *machine) serverNonInviteRespond(t *Timers, status int, now instant) act
 	case m.state == Completed:
 		return 0
 	case status < 200:
-		// Only a 100, and that not too early where it would stop the client's retransmissions: RFC
-		// 4320, Section 4.1. The machine sends it by itself when its time has come.
+		// Only a 100, and that not too early where it would stop the client's retransmissions
+		// (RFC 4320, Section 4.1). The machine sends it by itself when its time has come.
 		if status != 100 || !m.reliable && m.state == Trying {
 			return 0
 		}

@@ -56,6 +56,7 @@ type Info struct {
 	State    State
 	Method   string
 	Branch   string        // of the top Via; empty if the client sent none that is unique
+	CallID   string        // server: until the final response; empty otherwise
 	Conn     uint64        // the connection, 0 for datagrams
 	Peer     string        // server: Source.Peer or else its address; client: Flow.Identity
 	Canceled bool          // INVITE: canceled, or about to be
@@ -108,6 +109,9 @@ func (c *core) info(now instant) (Info, Flow) {
 	info.Method, info.Branch, info.Peer = t.method, t.key.branch, t.src.Peer
 	if info.Peer == "" {
 		info.Peer = t.src.Remote.String()
+	}
+	if t.req != nil {
+		info.CallID = t.req.CallID()
 	}
 	return info, t.src.Flow
 }

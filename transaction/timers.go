@@ -20,11 +20,11 @@ type Timers struct {
 	L time.Duration // INVITE server: absorb INVITEs after a 2xx; default 64*T1
 	M time.Duration // INVITE client: wait for further 2xx; default 64*T1
 
-	// Cancel is how long a canceled INVITE client transaction waits for its final response: RFC 3261,
-	// Section 9.1. Default 64*T1.
+	// Cancel is how long a canceled INVITE client transaction waits for its final response
+	// (RFC 3261, Section 9.1). Default 64*T1.
 	Cancel time.Duration
-	// Slow is when a 100 is sent for a request other than INVITE that has no response yet: RFC 4320,
-	// Section 4.1. Default: the time until the client's Timer E is reset to T2, which is 3.5 s.
+	// Slow is when a 100 is sent for a request other than INVITE that has no response yet
+	// (RFC 4320, Section 4.1). Default: the time until the client's Timer E is reset to T2, which is 3.5 s.
 	Slow time.Duration
 	// Abandon ends a server transaction other than INVITE that the user never answers; its client gave
 	// up at 64*T1, and no retransmission can come after T4 more. Default 64*T1 + T4.
