@@ -134,7 +134,7 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want %v", c.name, got, c.want)
 		}
 	}
-	if size := unsafe.Sizeof(Message{}); size > 1280 {
+	if size := unsafe.Sizeof(Message{}); size > 1024 {
 		t.Errorf("a Message takes %d bytes", size)
 	}
 }

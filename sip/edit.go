@@ -123,7 +123,7 @@ func (e *Edit) SetStatus(code int, reason string) {
 		if reason == "" {
 			reason = ReasonPhrase(code)
 		}
-		e.text(len("SIP/2.0 "), e.m.header-2, strconv.Itoa(code)+" "+reason)
+		e.text(len("SIP/2.0 "), int(e.m.header)-2, strconv.Itoa(code)+" "+reason)
 	}
 }
 
@@ -140,7 +140,7 @@ func (e *Edit) before(f Field) int {
 	}
 	i := e.m.firstLine(FieldVia)
 	if i < 0 || f == FieldVia {
-		return e.m.header
+		return int(e.m.header)
 	}
 	for i+1 < e.m.count && e.m.line(i+1).field == FieldVia {
 		i++
@@ -169,7 +169,7 @@ func (e *Edit) Add(name, value string) {
 // headerEnd returns where the last header field line ends.
 func (m *Message) headerEnd() int {
 	if m.count == 0 {
-		return m.header
+		return int(m.header)
 	}
 	return int(m.line(m.count - 1).next)
 }

@@ -40,14 +40,14 @@ const inlineLines = 32
 // at once after its reader has touched TopVia, From, To, CSeq and URI; Validate touches them all.
 // The Message must not be copied.
 type Message struct {
-	raw     string
-	method  string // empty in a response
-	target  string // Request-URI as written
-	reason  string // Reason-Phrase as written
-	status  int    // 0 in a request
-	header  int    // start of the header section
-	body    int    // start of the body
-	version int    // where the SIP-Version stands; -1: it is written as it should be
+	raw    string
+	method string // empty in a response
+	target string // Request-URI as written
+	reason string // Reason-Phrase as written
+	status int16  // 0 in a request
+	header uint16 // start of the header section
+	odd    bool   // the SIP-Version is not in upper case
+	body   int    // start of the body
 
 	count    int               // header field lines
 	first    [numFields]uint16 // the number of the first line of each kind, plus one
@@ -58,7 +58,7 @@ type Message struct {
 	// Owned by the goroutine that read the message, until it has touched them.
 	viaState, fromState, toState, cseqState, uriState parseState
 	via                                               Via
-	viaStart, viaEnd                                  int // where via stands
+	viaStart, viaEnd                                  uint16 // where via stands
 	from, to                                          NameAddr
 	cseq                                              CSeq
 	uri                                               URI
@@ -95,7 +95,7 @@ func (m *Message) Method() string {
 func (m *Message) RequestURI() string { return m.target }
 
 // StatusCode returns the Status-Code of a response, 0 for a request.
-func (m *Message) StatusCode() int { return m.status }
+func (m *Message) StatusCode() int { return int(m.status) }
 
 // Reason returns the Reason-Phrase of a response as written; it may be empty.
 func (m *Message) Reason() string { return m.reason }

@@ -14,7 +14,7 @@ func Parse(raw string) (*Message, error) {
 	for len(raw) >= 2 && raw[0] == '\r' && raw[1] == '\n' {
 		raw = raw[2:]
 	}
-	m := &Message{raw: raw, body: len(raw), version: -1}
+	m := &Message{raw: raw, body: len(raw)}
 	p := parser{m: m, raw: raw}
 	if !p.startLine() {
 		return nil, p.err
@@ -33,9 +33,10 @@ type parser struct {
 	err error // the first thing that was wrong
 }
 
-func (p *parser) fail(err error) {
+// fail keeps the first error, and makes no other: hostile input may break a rule with every byte.
+func (p *parser) fail(part, text string, cause error) {
 	if p.err == nil {
-		p.err = err
+		p.err = &SyntaxError{Field: part, Text: text, cause: cause}
 	}
 }
 
@@ -46,7 +47,7 @@ func (p *parser) startLine() bool {
 	end := nextControl(p.raw, 0)
 	for end < len(p.raw) && (p.raw[end] != '\r' || end+1 < len(p.raw) && p.raw[end+1] != '\n') {
 		if p.raw[end] != '\t' {
-			p.fail(bad(part, "control character"))
+			p.fail(part, "control character", nil)
 		}
 		if p.raw[end] == '\n' {
 			break
@@ -54,18 +55,18 @@ func (p *parser) startLine() bool {
 		end = nextControl(p.raw, end+1)
 	}
 	if end+2 > len(p.raw) || p.raw[end] != '\r' {
-		p.fail(bad(part, "not ended by CRLF"))
+		p.fail(part, "not ended by CRLF", nil)
 		return false
 	}
 	if end > MaxStartLine {
-		p.fail(tooLong(part, "too long"))
+		p.fail(part, "too long", ErrTooLong)
 		if end > MaxStartLine+MaxHeader/2 {
 			return false // the index could not hold it
 		}
 	}
 	s := p.raw[:end]
 	p.pos = end + 2
-	p.m.header = p.pos
+	p.m.header = uint16(p.pos)
 	if len(s) >= 4 && equalFold(s[:4], "SIP/") {
 		return p.statusLine(s)
 	}
@@ -80,12 +81,12 @@ func (p *parser) requestLine(s string) bool {
 		i++
 	}
 	if i == 0 || i == len(s) || s[i] != ' ' {
-		p.fail(bad(part, "no method"))
+		p.fail(part, "no method", nil)
 		return false
 	}
 	p.m.method = s[:i]
 	if i > MaxToken {
-		p.fail(tooLong(part, "method is too long"))
+		p.fail(part, "method is too long", ErrTooLong)
 	}
 	j := len(s)
 	for j > i && s[j-1] != ' ' {
@@ -93,20 +94,20 @@ func (p *parser) requestLine(s string) bool {
 	}
 	if j == i+1 {
 		p.m.target = s[j:]
-		p.fail(bad(part, "no SIP version"))
+		p.fail(part, "no SIP version", nil)
 		return true
 	}
 	p.m.target = s[i+1 : j-1]
-	p.versionAt(s[j:], j)
+	p.version(s[j:])
 	// Exactly one space stands between the parts, and none in the Request-URI: RFC 3261, Section 7.1.
 	for k := i + 1; k < j-1; k++ {
 		if s[k] <= ' ' {
-			p.fail(bad(part, "white space in or around the Request-URI"))
+			p.fail(part, "white space in or around the Request-URI", nil)
 			break
 		}
 	}
 	if i+1 >= j-1 {
-		p.fail(bad(part, "no Request-URI"))
+		p.fail(part, "no Request-URI", nil)
 	}
 	return true
 }
@@ -118,30 +119,30 @@ func (p *parser) statusLine(s string) bool {
 	for i < len(s) && s[i] != ' ' {
 		i++
 	}
-	p.versionAt(s[:i], 0)
+	p.version(s[:i])
 	// The space before an empty Reason-Phrase is often forgotten, and nothing depends on it.
 	if i+4 > len(s) || len(s) > i+4 && s[i+4] != ' ' {
-		p.fail(bad(part, "status code is not three digits"))
+		p.fail(part, "status code is not three digits", nil)
 		return false
 	}
 	code, ok := number(s[i+1:i+4], 699)
 	if !ok || code < 100 {
-		p.fail(bad(part, "status code is not between 100 and 699"))
+		p.fail(part, "status code is not between 100 and 699", nil)
 		return false
 	}
-	p.m.status = int(code)
+	p.m.status = int16(code)
 	if len(s) > i+5 {
 		p.m.reason = s[i+5:]
 	}
 	return true
 }
 
-func (p *parser) versionAt(s string, at int) {
+func (p *parser) version(s string) {
 	if s == "SIP/2.0" {
 		return
 	}
 	if equalFold(s, "SIP/2.0") {
-		p.m.version = at // it is sent in upper case: RFC 3261, Section 7.1
+		p.m.odd = true // it is sent in upper case: RFC 3261, Section 7.1
 		return
 	}
 	if len(s) >= 7 && equalFold(s[:4], "SIP/") {
@@ -152,12 +153,12 @@ func (p *parser) versionAt(s string, at int) {
 				break
 			}
 			if i == len(s)-1 && dot == 1 {
-				p.fail(&SyntaxError{Field: "start line", Text: "version is not SIP/2.0", cause: ErrVersion})
+				p.fail("start line", "version is not SIP/2.0", ErrVersion)
 				return
 			}
 		}
 	}
-	p.fail(bad("start line", "no SIP version"))
+	p.fail("start line", "no SIP version", nil)
 }
 
 // headerSection indexes the header field lines. It returns false when the section has no end within
@@ -168,7 +169,7 @@ func (p *parser) headerSection() bool {
 	limit := p.pos + MaxHeader
 	for {
 		if p.pos >= len(raw) {
-			p.fail(bad(part, "not ended by an empty line"))
+			p.fail(part, "not ended by an empty line", nil)
 			return false
 		}
 		if raw[p.pos] == '\r' && p.pos+1 < len(raw) && raw[p.pos+1] == '\n' {
@@ -176,7 +177,7 @@ func (p *parser) headerSection() bool {
 			return true
 		}
 		if p.m.count == MaxLines {
-			p.fail(tooLong(part, "too many header field lines"))
+			p.fail(part, "too many header field lines", ErrTooLong)
 			return false
 		}
 		if !p.headerLine(limit) {
@@ -207,7 +208,7 @@ func (p *parser) headerLine(limit int) bool {
 	}
 	p.pos = end + 2
 	if !named {
-		p.fail(bad("header section", "a line without a header field name"))
+		p.fail("header section", "a line without a header field name", nil)
 		return true
 	}
 	if !ok {
@@ -239,11 +240,11 @@ func (p *parser) lineEnd(i, limit int) (end int, ok bool) {
 	for {
 		i = nextControl(raw, i)
 		if i+2 > limit {
-			p.fail(tooLong(part, "too long"))
+			p.fail(part, "too long", ErrTooLong)
 			return -1, false
 		}
 		if i >= len(raw) {
-			p.fail(bad(part, "not ended by an empty line"))
+			p.fail(part, "not ended by an empty line", nil)
 			return -1, false
 		}
 		switch c := raw[i]; {
@@ -254,10 +255,10 @@ func (p *parser) lineEnd(i, limit int) (end int, ok bool) {
 			}
 			i++
 		case c == '\r' || c == '\n':
-			p.fail(bad(part, "bare CR or LF"))
+			p.fail(part, "bare CR or LF", nil)
 			ok = false
 		case !q.pair(raw, i):
-			p.fail(bad(part, "control character"))
+			p.fail(part, "control character", nil)
 			ok = ok && c != 0
 		}
 		i++
@@ -312,12 +313,14 @@ func (p *parser) cutBody() {
 	have := len(m.raw) - m.body
 	switch {
 	case err != nil:
-		p.fail(err)
+		if p.err == nil {
+			p.err = err
+		}
 	case present && n > have:
-		p.fail(&SyntaxError{Field: "Content-Length", Text: "larger than the body", cause: ErrContentLength})
+		p.fail("Content-Length", "larger than the body", ErrContentLength)
 	case present:
 		m.raw = m.raw[:m.body+n]
 	case have > MaxBody:
-		p.fail(tooLong("body", "too long"))
+		p.fail("body", "too long", ErrTooLong)
 	}
 }

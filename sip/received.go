@@ -61,10 +61,11 @@ func appendTopVia(dst []byte, s string, v *Via) []byte {
 // appendRaw appends the bytes of the message from a to b. When the topmost Via is among them whole,
 // it is written with what SetReceived said.
 func (m *Message) appendRaw(dst []byte, a, b int) []byte {
-	if m.viaState == parsed && a <= m.viaStart && m.viaEnd <= b && m.via.Source.IsValid() {
-		dst = append(dst, m.raw[a:m.viaStart]...)
-		dst = appendTopVia(dst, m.raw[m.viaStart:m.viaEnd], &m.via)
-		a = m.viaEnd
+	start, end := int(m.viaStart), int(m.viaEnd)
+	if m.viaState == parsed && a <= start && end <= b && m.via.Source.IsValid() {
+		dst = append(dst, m.raw[a:start]...)
+		dst = appendTopVia(dst, m.raw[start:end], &m.via)
+		a = end
 	}
 	return append(dst, m.raw[a:b]...)
 }

@@ -171,7 +171,7 @@ func (m *Message) TopVia() (*Via, error) {
 		return nil, bad("Via", "missing")
 	}
 	if m.viaState == untouched && m.via.Parse(m.raw[start:end]) == nil {
-		m.viaState, m.viaStart, m.viaEnd = parsed, start, end
+		m.viaState, m.viaStart, m.viaEnd = parsed, uint16(start), uint16(end)
 		return &m.via, nil
 	}
 	m.viaState = broken

@@ -35,11 +35,12 @@ func (e *Edit) AppendTo(dst []byte) []byte {
 		})
 	}
 	pos := 0
-	if m.version >= 0 {
+	if m.odd {
 		if m.status != 0 {
 			dst, pos = append(dst, "SIP/2.0"...), len("SIP/2.0")
 		} else {
-			e.text(m.version, m.version+len("SIP/2.0"), "SIP/2.0")
+			end := int(m.header) - len("\r\n")
+			e.text(end-len("SIP/2.0"), end, "SIP/2.0")
 			out := e.appendOdd(dst, order)
 			e.n--
 			return out
