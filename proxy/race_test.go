@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/transaction"
+)
+
+// TestManyGoroutines has the branches of forks answer, the clients cancel and the connections break all at once.
+// Each INVITE ends in one final response, or in 2xx alone.
+func TestManyGoroutines(t *testing.T) {
+	for seed := range uint64(40) {
+		run(t, Config{Rules: forkRules("", "", "0.5")}, func(b *bench) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			b.hold = rnd.IntN(2) == 0
+			c := b.stranger()
+			invite := c.request("INVITE", "sip:bob@example.com")
+			c.send(invite)
+			if b.hold {
+				b.release()
+			}
+			statuses := []int{180, 183, 200, 200, 404, 486, 503, 603}
+			var wg sync.WaitGroup
+			for range 3 {
+				for i := range 3 {
+					b.mu.Lock()
+					f := b.flows[forkAddrs[i]]
+					b.mu.Unlock()
+					if f == nil {
+						continue
+					}
+					for _, req := range f.take(t, 0) {
+						if req.Method() != "INVITE" {
+							continue
+						}
+						first, second := statuses[rnd.IntN(len(statuses))], statuses[rnd.IntN(len(statuses))]
+						wg.Go(func() {
+							for _, s := range []int{first, second, 487} {
+								m, _ := sip.Parse(string(sip.AppendResponse(nil, req, s, "", "b1")))
+								b.layer.Receive(m, &transaction.Source{Flow: f, Remote: f.to})
+							}
+						})
+					}
+				}
+				if rnd.IntN(3) == 0 {
+					wg.Go(func() {
+						m, _ := sip.Parse(invite)
+						cancel, _ := sip.Parse(string(sip.AppendCancel(nil, m)))
+						b.layer.Receive(cancel, c.src)
+					})
+				}
+				wg.Wait()
+				synctest.Wait()
+			}
+			timer := time.NewTimer(10 * time.Minute)
+			<-timer.C
+			synctest.Wait()
+			good, bad := 0, map[string]bool{}
+			for _, m := range c.got() {
+				cseq, _ := m.CSeq()
+				switch s := m.StatusCode(); {
+				case s < 200 || cseq.Method != "INVITE":
+				case s < 300:
+					good++
+				default:
+					bad[m.Raw()] = true
+				}
+			}
+			if good == 0 && len(bad) != 1 || good > 0 && len(bad) != 0 {
+				t.Errorf("seed %d: %d successes and %d different failures", seed, good, len(bad))
+			}
+			if n := b.core.Stats().Active; n != 0 {
+				t.Errorf("seed %d: %d contexts are left", seed, n)
+			}
+		})
+	}
+}
+
+// BenchmarkForward measures one request through the layer and the core and its response back.
+func BenchmarkForward(b *testing.B) {
+	user := &lateUser{}
+	layer := transaction.New(transaction.Config{User: user})
+	net := &benchNetwork{}
+	user.Core = New(Config{Network: net, Transactions: layer, Rules: testRules("sip:198.51.100.7:5070;transport=tcp")})
+	net.flow = &nullFlow{to: resolved("tcp:198.51.100.7:5070")}
+	src := &transaction.Source{Flow: &nullFlow{to: resolved("tcp:203.0.113.9:40000")}, Remote: resolved("tcp:203.0.113.9:40000"), Any: &Source{}}
+	head := "MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/TCP ua.example.net:5090;branch=z9hG4bK"
+	tail := "\r\nMax-Forwards: 70\r\nFrom: Alice <sip:alice@example.net>;tag=a1\r\nTo: Bob <sip:bob@example.com>\r\nCall-ID: call@example.net\r\n" +
+		"CSeq: 1 MESSAGE\r\nContact: <sip:alice@198.51.100.20:5090>\r\nContent-Length: 0\r\n\r\n"
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := sip.Parse(head + transaction.NewBranch() + tail)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.SetReceived(src.Remote.Addr(), src.Remote.Port())
+		layer.Receive(m, src)
+		req, err := sip.Parse(net.flow.last)
+		if err != nil {
+			b.Fatal(err)
+		}
+		resp, err := sip.Parse(string(sip.AppendResponse(nil, req, 200, "", "b1")))
+		if err != nil {
+			b.Fatal(err)
+		}
+		layer.Receive(resp, &transaction.Source{Flow: net.flow, Remote: net.flow.to})
+	}
+}
