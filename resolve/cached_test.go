@@ -132,7 +132,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// waitFor waits in a bubble for what real sockets bring about.
+// waitFor waits for what real sockets bring about; it runs in a synctest bubble.
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
 	for range 10_000 {

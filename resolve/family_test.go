@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestSortAddresses holds RFC 6724, Section 6, by the examples of Section 10.2 there and some of our own.
+// TestSortAddresses holds RFC 6724, Section 6, by the examples of RFC 6724, Section 10.2 and some of our own.
 func TestSortAddresses(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -1,6 +1,6 @@
 package resolve
 
-// RFC 3263, Sections 4.1 and 4.2: from a target to hosts, ports and transports, by way of DNS.
+// RFC 3263, Section 4.1 and RFC 3263, Section 4.2: from a target to hosts, ports and transports, by way of DNS.
 
 import (
 	"context"

@@ -43,12 +43,13 @@ func (m *mark) forgotten(now time.Time) bool { return now.Sub(m.counted) > markW
 type marks struct {
 	n       atomic.Int32 // len(m), so that nobody takes the lock for nothing
 	setBack atomic.Uint64
-	mu      sync.RWMutex // guards the field below
+	mu      sync.RWMutex // guards the fields below
 	m       map[sipaddr.Resolved]*mark
+	swept   time.Time // when old marks were last thrown out because there were too many
 }
 
-// Failed notes that a request to the address failed: no connection, no answer in time, or a 503 (RFC 3263,
-// Section 4.3). It must not be called for a failure that a single request can bring about by what it says.
+// Failed notes that a request to the address failed: no connection, no answer in time, or a 503, as in
+// RFC 3263, Section 4.3. It must not be called for a failure that a single request can bring about by what it says.
 func (r *Resolver) Failed(a sipaddr.Resolved) { r.marks.failed(a, time.Now()) }
 
 // Worked notes that the address gave an answer, be it a refusal. It costs next to nothing while no address
@@ -79,11 +80,16 @@ func (ms *marks) failed(a sipaddr.Resolved, now time.Time) {
 	}
 }
 
-// room makes room for one more mark, if only old ones are in the way.
+// room makes room for one more mark, if only old ones are in the way. It looks for them once in a second,
+// so that many failures at many addresses stay cheap.
 func (ms *marks) room(now time.Time) bool {
 	if len(ms.m) < maxMarks {
 		return true
 	}
+	if now.Sub(ms.swept) < time.Second {
+		return false
+	}
+	ms.swept = now
 	for a, m := range ms.m {
 		if m.forgotten(now) {
 			delete(ms.m, a)

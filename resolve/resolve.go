@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
-// Errors of Resolve and Explain; callers tell them apart with errors.Is.
+// Errors of Resolve and Explain. They come wrapped; callers tell them apart with errors.Is.
 var (
 	// ErrNotFound says that DNS knows no such name, or no address for it. Asking again soon is of no use.
 	ErrNotFound = errors.New("no address")

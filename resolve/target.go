@@ -1,6 +1,7 @@
 package resolve
 
-// RFC 3263, Section 4.1 and the beginning of Section 4.2: what the URI alone says, before any DNS.
+// RFC 3263, Section 4.1 and the beginning of RFC 3263, Section 4.2: what the URI alone says, before any
+// DNS.
 
 import (
 	"fmt"

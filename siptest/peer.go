@@ -256,7 +256,7 @@ func (p *Peer) TryDial(tr sipaddr.Transport, to netip.AddrPort, serverName strin
 		_ = socket.SetDeadline(deadline)
 		if err := secure.Handshake(); err != nil {
 			_ = socket.Close()
-			return nil, fmt.Errorf("TLS: %w", err)
+			return nil, fmt.Errorf("siptest: TLS: %w", err)
 		}
 		_ = socket.SetDeadline(time.Time{})
 		c.use(secure)
