@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // unit is what a Decoder gave out.
@@ -293,29 +292,5 @@ func TestOwnAttacks(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestLinear feeds long streams one byte at a time; looking at each byte again with each new one would
-// take minutes.
-func TestLinear(t *testing.T) {
-	for _, c := range []struct{ name, stream string }{
-		{"body", start + "l: 262144\r\n\r\n" + strings.Repeat("b", 262144)},
-		{"header line", start + "X: " + strings.Repeat("x", 32000)},
-		{"header lines", start + strings.Repeat("X: y\r\n", 5000)},
-		{"folds", start + "l:" + strings.Repeat("\r\n ", 10000) + "0\r\n\r\n"},
-		{"start line", "OPTIONS " + strings.Repeat("x", 8000)},
-	} {
-		began := time.Now()
-		var d Decoder
-		b := []byte(c.stream)
-		for i := 1; i <= len(b); i++ {
-			if _, _, err := d.Next(b[:i]); err != nil {
-				t.Fatalf("%s: %v after %d", c.name, err, i)
-			}
-		}
-		if took := time.Since(began); took > 200*time.Millisecond {
-			t.Errorf("%s took %v", c.name, took)
-		}
 	}
 }

@@ -119,6 +119,9 @@ func lower(c byte) byte {
 // equalFold compares without regard to the case of ASCII letters. Other bytes must be the same:
 // unlike strings.EqualFold it takes no letter outside ASCII for one inside.
 func equalFold(a, b string) bool {
+	if a == b {
+		return true // what most write as the RFC does
+	}
 	if len(a) != len(b) {
 		return false
 	}
