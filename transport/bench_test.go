@@ -233,3 +233,5 @@ func resolved(tr sipaddr.Transport, a netip.AddrPort) sipaddr.Resolved {
 func id(f Flow) alias.ConnID { return alias.ConnID(f.ID()) }
 
 func itoa(n int) string { return fmt.Sprint(n) }
+
+func addrPort(ip netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(ip, port) }

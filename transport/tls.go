@@ -138,7 +138,7 @@ func namesOf(chain []*x509.Certificate) []string {
 	if len(chain) == 0 {
 		return nil
 	}
-	names := identity.FromCertificate(chain[0], true).Names()
+	names := identity.FromCertificate(chain[0], false).Names()
 	return names[:min(len(names), 8)]
 }
 
