@@ -55,7 +55,8 @@ type Decoder struct {
 	Limits Limits
 	// PongOnly says that this side is the one that sends pings, so that every CRLF is a Pong. Else
 	// the first CRLF of a run is a Pong, and the second is a Ping, at once and however the bytes were
-	// split; two pongs that follow each other look the same as a ping.
+	// split. Two pongs with nothing between them look the same as a ping: a side that does both takes
+	// a Ping for the answer while a ping of its own is not answered.
 	PongOnly bool
 
 	state   state

@@ -1,7 +1,7 @@
 package sip
 
-// Parse indexes one message: RFC 3261, Section 7, and for the length of the body RFC 3261,
-// Section 18.3.
+// Parse indexes one message (RFC 3261, Section 7) and finds the end of its body
+// (RFC 3261, Section 18.3).
 //
 // raw is kept, and everything that the Message hands out is part of it. When there are more bytes
 // than Content-Length says, the rest is left out; when there are fewer, that is an error. Without

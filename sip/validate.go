@@ -7,10 +7,10 @@ var singletons = [...]Field{
 	FieldContentType, FieldMaxBreadth,
 }
 
-// Validate judges what an element on the way must understand: the mandatory fields of RFC 3261,
-// Section 8.1.1, fields that may not be repeated, the Request-URI, the topmost Via, From, To,
-// Call-ID, CSeq, Max-Forwards, and in requests Route and Contact. It does not look at what only
-// endpoints read. A missing Max-Forwards, branch or From tag passes, since RFC 2543 had none; so do
+// Validate judges what an element on the way must understand: that the mandatory fields are there
+// (RFC 3261, Section 8.1.1), that what may stand once is not repeated, and in requests the
+// Request-URI, Max-Forwards, Route and Contact; in all messages the topmost Via, From, To, Call-ID
+// and CSeq. It does not look at what only endpoints read. A missing Max-Forwards, branch or From tag passes, since RFC 2543 had none; so do
 // unknown methods and URI schemes. It touches everything that a Message parses on touch.
 //
 // The error is a *[SyntaxError].
