@@ -90,7 +90,7 @@ func TestStale(t *testing.T) {
 		d := siptest.NewDNS(t, "a.example. 10 A 127.0.1.1")
 		hosts := writeHosts(t, "")
 		synctest.Test(t, func(t *testing.T) {
-			r := newResolver(t, resolve.Config{HostsFile: hosts, IPv4: true, Timeout: 100 * time.Millisecond, MaxStale: time.Minute}, d)
+			r := newResolver(t, resolve.Config{HostsFile: hosts, IPv4: true, Timeout: 300 * time.Millisecond, MaxStale: time.Minute}, d)
 			u := uri(t, "sip:a.example:5060")
 			if _, err := r.Resolve(t.Context(), u); err != nil {
 				t.Fatal(err)
@@ -202,7 +202,7 @@ target.example.           A 127.0.1.9`
 			t.Parallel()
 			d := siptest.NewDNS(t, zone)
 			d.SetFaults(test.fault)
-			r := newResolver(t, resolve.Config{HostsFile: hosts, Timeout: 100 * time.Millisecond}, d)
+			r := newResolver(t, resolve.Config{HostsFile: hosts, Timeout: 300 * time.Millisecond}, d)
 			a, err := r.Resolve(t.Context(), uri(t, test.uri))
 			if list(a) != test.want || test.questions >= 0 && d.Total() != test.questions {
 				t.Errorf("got %q, %v, %d questions", list(a), err, d.Total())
