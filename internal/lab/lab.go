@@ -78,13 +78,24 @@ type Lab struct {
 
 // Start builds the figure. What it says is wrong is for people to read. Close ends what it started.
 func Start(opts Options) (*Lab, error) {
+	found, err := findPlace()
+	if err != nil {
+		return nil, err
+	}
+	return startAt(found, opts)
+}
+
+// startAt builds the figure on addresses that were found, and releases what held them.
+func startAt(found *foundPlace, opts Options) (*Lab, error) {
+	defer found.release()
 	dir, err := os.MkdirTemp("", "tandem-lab-")
 	if err != nil {
+		found.dns.Close()
 		return nil, fmt.Errorf("lab: no place for the certificates: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Lab{opts: opts.withDefaults(), dir: dir, book: newBook(), stop: stop}
-	if err := l.build(ctx); err != nil {
+	l := &Lab{opts: opts.withDefaults(), dir: dir, place: found.place, book: newBook(), stop: stop}
+	if err := l.build(ctx, found); err != nil {
 		l.Close()
 		return nil, err
 	}
@@ -92,13 +103,7 @@ func Start(opts Options) (*Lab, error) {
 }
 
 // build puts everything up in the order in which one thing needs another.
-func (l *Lab) build(ctx context.Context) error {
-	found, err := findPlace()
-	if err != nil {
-		return err
-	}
-	defer found.release()
-	l.place = found.place
+func (l *Lab) build(ctx context.Context, found *foundPlace) error {
 	l.zone = newZone(found.dns, l.place)
 	// Ends when Close shuts the server down.
 	l.ran.Go(func() { l.ended("the DNS server", l.zone.run()) })

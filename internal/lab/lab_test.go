@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,32 @@ func TestSideBySide(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestOneAddress builds the figure as on a system that has 127.0.0.1 alone: on free ports, which the
+// SRV records and sent-by then name.
+func TestOneAddress(t *testing.T) {
+	here := netip.MustParseAddr("127.0.0.1")
+	found, err := bindPlace(place{dns: netip.AddrPortFrom(here, 0), sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := startAt(found, Options{Calls: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r, err := l.Call(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err(); err != nil {
+		t.Error(err)
+	}
+	if r.Handshakes != 1 || r.TLSConnections != nil && *r.TLSConnections != 1 {
+		t.Errorf("%d handshakes, want 1; in the kernel %v", r.Handshakes, r.TLSConnections)
+	}
+	checkTables(t, r)
 }
 
 func TestRunIsInterrupted(t *testing.T) {
