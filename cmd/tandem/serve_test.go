@@ -122,7 +122,8 @@ func TestServe(t *testing.T) {
 	s.until("tls://")
 	s.until("msg=serving")
 	state("READY=1")
-	askOptions(t, udp[strings.Index(udp, "udp://")+len("udp://"):])
+	address := udp[strings.Index(udp, "udp://")+len("udp://"):]
+	ask(t, address, "OPTIONS", "sip:"+address, "SIP/2.0 200 ")
 
 	s.cmd.Process.Signal(syscall.SIGHUP)
 	s.until("SIGHUP")
@@ -134,24 +135,52 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// askOptions sends OPTIONS to the proxy itself.
-func askOptions(t *testing.T, address string) {
+// ask sends a request and compares the beginning of the first response.
+func ask(t *testing.T, address, method, uri, want string) {
 	t.Helper()
 	conn, err := net.Dial("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "OPTIONS sip:%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKtest;rport\r\nMax-Forwards: 70\r\n"+
-		"From: <sip:test@example.com>;tag=1\r\nTo: <sip:%[1]s>\r\nCall-ID: test\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", address, conn.LocalAddr())
+	fmt.Fprintf(conn, "%[1]s %[2]s SIP/2.0\r\nVia: SIP/2.0/UDP %[3]s;branch=z9hG4bKtest;rport\r\nMax-Forwards: 70\r\n"+
+		"From: <sip:test@example.com>;tag=1\r\nTo: <%[2]s>\r\nCall-ID: test\r\nCSeq: 1 %[1]s\r\n"+
+		"Contact: <sip:test@%[3]s>\r\nContent-Length: 0\r\n\r\n", method, uri, conn.LocalAddr())
 	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	buf := make([]byte, 4096)
 	n, err := conn.Read(buf)
 	if err != nil {
-		t.Fatalf("OPTIONS was not answered: %v", err)
+		t.Fatalf("%s was not answered: %v", method, err)
 	}
-	if !strings.HasPrefix(string(buf[:n]), "SIP/2.0 200 ") {
-		t.Errorf("OPTIONS was answered:\n%s", buf[:n])
+	if !strings.HasPrefix(string(buf[:n]), want) {
+		t.Errorf("%s was answered otherwise than with %s:\n%s", method, want, buf[:n])
+	}
+}
+
+// TestServeSecondSignal stops a proxy in a hurry that has a call which nobody answers.
+func TestServeSecondSignal(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := start(t, onFreePorts+"routes: [{to: \"sip:"+silent.LocalAddr().String()+";transport=udp\"}]\n")
+	udp := s.until("udp://")
+	s.until("msg=serving")
+	ask(t, udp[strings.Index(udp, "udp://")+len("udp://"):], "INVITE", "sip:bob@example.com", "SIP/2.0 100 ")
+	silent.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, _, err := silent.ReadFrom(make([]byte, 4096)); err != nil {
+		t.Fatalf("the INVITE did not arrive: %v", err)
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.until("stopping")
+	stopped := time.Now()
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	if code := s.wait(); code != 1 || !strings.Contains(strings.Join(s.log, "\n"), "second signal") {
+		t.Errorf("exit code %d, want 1 and a reason\n%s", code, strings.Join(s.log, "\n"))
+	}
+	if took := time.Since(stopped); took > 10*time.Second {
+		t.Errorf("stopping at once took %v", took)
 	}
 }
 
