@@ -85,7 +85,19 @@ func (b *branch) connected(to sipaddr.Resolved, f Flow, err error) {
 		b.failedAt(connectError(to, err))
 		return
 	}
-	b.send(&attempt{b: b, to: to, flow: f})
+	b.send(b.newAttempt(to, f))
+}
+
+// newAttempt makes an attempt; the first of a context has its place there.
+func (b *branch) newAttempt(to sipaddr.Resolved, f Flow) *attempt {
+	a := &b.ctx.oneAttempt
+	b.ctx.mu.Lock()
+	if a.b != nil {
+		a = new(attempt)
+	}
+	a.b, a.to, a.flow = b, to, f
+	b.ctx.mu.Unlock()
+	return a
 }
 
 func (b *branch) core() *Core { return b.ctx.plan.core }
@@ -118,15 +130,16 @@ func (b *branch) send(a *attempt) {
 	if a.out.branch == "" {
 		a.out.branch = newBranch(p.loop)
 	}
-	raw := p.write(a, b.target, b.breadth, ctx.back)
-	b.start(a, raw)
+	raw := getBuffer()
+	*raw = p.write(*raw, a, &b.target, b.breadth, ctx.back)
+	b.start(a, *raw)
+	putBuffer(raw)
 }
 
 // start hands a written request to the transaction layer, and sets Timer C.
 func (b *branch) start(a *attempt, raw []byte) {
 	ctx, core := b.ctx, b.core()
 	client, err := core.layer.Start(raw, a.out.branch, ctx.plan.method, a.flow, a)
-	putBuffer(raw)
 	if err != nil {
 		a.Failed(nil, err)
 		return

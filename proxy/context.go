@@ -27,12 +27,16 @@ type ResponseContext struct {
 	running   int // branches that have not ended
 	left      int // Max-Breadth that no branch has
 	branches  []*branch
-	first     [1]*branch // room for branches in the usual case
 	answers   []answer   // final responses to choose from
 	final     bool       // a final response was forwarded, or given up
 	closed    bool       // no new branches
 	cancelled bool       // the client cancelled the request
 	reasons   []sip.Line // why the branches are cancelled: RFC 3326
+
+	// Room for the usual case, one branch with one attempt.
+	onePointer [1]*branch
+	oneBranch  branch
+	oneAttempt attempt
 }
 
 // branch is the way of a request to one target, over as many addresses as it takes.
@@ -59,7 +63,7 @@ type answer struct {
 
 func newContext(tx *transaction.Server, started time.Time) *ResponseContext {
 	ctx := &ResponseContext{tx: tx, started: started}
-	ctx.branches = ctx.first[:0]
+	ctx.branches = ctx.onePointer[:0]
 	return ctx
 }
 
@@ -121,7 +125,11 @@ func (ctx *ResponseContext) pick() *branch {
 	for ctx.next+same < len(targets) && targets[ctx.next+same].q == t.q {
 		same++
 	}
-	b := &branch{ctx: ctx, target: t, breadth: share(ctx.left, same)}
+	b := &ctx.oneBranch
+	if b.ctx != nil {
+		b = new(branch)
+	}
+	b.ctx, b.target, b.breadth = ctx, t, share(ctx.left, same)
 	ctx.left -= b.breadth
 	ctx.group = t.q
 	ctx.next++

@@ -163,6 +163,6 @@ func TestOwnAttacks(t *testing.T) {
 		})
 	}
 	if n == 0 {
-		t.Skip("no case of these classes is at hand")
+		t.Error("no case of these classes is at hand")
 	}
 }

@@ -66,7 +66,8 @@ func (b *branch) replay(old *attempt, why *StatusError) {
 			b.failedAt(why)
 			return
 		}
-		a := &attempt{b: b, to: old.to, flow: f, replay: true}
+		a := b.newAttempt(old.to, f)
+		a.replay = true // nobody else knows it yet
 		if string(f.AppendVia(nil, "")) == string(old.flow.AppendVia(nil, "")) {
 			a.out.branch = old.out.branch
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/transaction"
 )
 
 const (
@@ -124,10 +123,20 @@ func TestFailedAuthenticationIsTold(t *testing.T) {
 }
 
 func TestOverloadIsTold(t *testing.T) {
-	b := &StatusError{Status: 503, Err: transaction.ErrFull}
-	if !b.overload() || b.authentication() {
-		t.Error("our own overload is not recognised")
-	}
+	maxTransactions = 2
+	defer func() { maxTransactions = 0 }()
+	run(t, Config{Rules: forkRules("", "")}, func(b *bench) {
+		c := b.stranger()
+		c.send(c.request("INVITE", "sip:bob@example.com")) // two client transactions
+		c.send(c.request("INVITE", "sip:bob@example.com"))
+		got := c.got()
+		if len(got) != 1 || got[0].StatusCode() != 503 || header(got[0], "Retry-After") == "" {
+			t.Errorf("got %v", got)
+		}
+		if len(b.reports) != 0 {
+			t.Errorf("blamed %v", b.reports)
+		}
+	})
 }
 
 func TestBrokenConnectionIsReplaced(t *testing.T) {
@@ -287,5 +296,68 @@ func TestForwardedHook(t *testing.T) {
 	})
 	if len(took) != 1 || took[0] != 2*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+func TestCancelBetweenTwoAddresses(t *testing.T) {
+	failover(t, func(b *bench) {
+		c := b.stranger()
+		invite := c.request("INVITE", "sip:bob@example.com")
+		c.send(invite)
+		req := b.at(firstAddr).one("INVITE")
+		b.hold = true
+		b.at(firstAddr).answer(req, 503)
+		c.cancel(invite)
+		c.expect("200 487")
+		b.release()
+		if m := b.at(secondAddr).methods(); m != "" {
+			t.Errorf("the second address got %s", m)
+		}
+	})
+}
+
+func TestSuccessWhileAnotherBranchConnects(t *testing.T) {
+	run(t, Config{Rules: forkRules("", "")}, func(b *bench) {
+		c := b.stranger()
+		b.hold = true
+		c.send(c.request("INVITE", "sip:bob@example.com"))
+		held := b.held
+		b.held, b.hold = nil, false
+		held[0]()
+		b.at(forkAddrs[0]).answer(b.at(forkAddrs[0]).one("INVITE"), 200)
+		held[1]()
+		if m := b.at(forkAddrs[1]).methods(); m != "" {
+			t.Errorf("the second got %s", m)
+		}
+		c.expect("200")
+	})
+}
+
+func TestSharedSentBy(t *testing.T) {
+	s := compile(Rules{Served: []Domain{{Name: "one.example", SentBy: "p.example:5070"}, {Name: "two.example", SentBy: "p.example:5070"}}})
+	if name, ok := s.domainOf("P.example"); !ok || name != "one.example" {
+		t.Errorf("the sent-by stands for %q", name)
+	}
+	if s.agentOf("two.example") != "p.example:5070" || s.agentOf("") != "p.example:5070" {
+		t.Error("the agent of a Warning is not the sent-by")
+	}
+}
+
+func TestSelf(t *testing.T) {
+	s := compile(testRules())
+	for uri, want := range map[string]bool{
+		"sip:192.0.2.1": true, "sip:192.0.2.1:5061": true, "sip:192.0.2.1;transport=tls": true, "sips:192.0.2.1": true,
+		"sip:x@192.0.2.1:5060": true, "sip:p1.example.com": true, "sip:P1.Example.Com.:5061": true, "sip:example.org:5060": true,
+		"sip:192.0.2.1:5999": false, "sip:p1.example.com:5999": false, "sip:192.0.2.2": false, "tel:+1": false,
+		"sip:192.0.2.1;transport=sctp": true, "sip:p2.example.com": false, "sip:[::ffff:192.0.2.1]": true,
+		"sip:192.0.2.1;maddr=192.0.2.9": false, "sip:192.0.2.1;maddr=192.0.2.1": true,
+	} {
+		u, err := sip.ParseURI(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.isSelf(u); got != want {
+			t.Errorf("%s is us: %v, want %v", uri, got, want)
+		}
 	}
 }

@@ -25,8 +25,8 @@ func (p *plan) size() int {
 	return n
 }
 
-// write writes the request for one attempt into a buffer of the pool. Everything that is not changed stays byte for byte.
-func (p *plan) write(a *attempt, t target, breadth int, back string) []byte {
+// write appends the request for one attempt. Everything that is not changed stays byte for byte.
+func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back string) []byte {
 	e := p.req.Edit()
 	p.rewriteTarget(&e, t)
 
@@ -46,11 +46,11 @@ func (p *plan) write(a *attempt, t target, breadth int, back string) []byte {
 	}
 	var via [256]byte
 	e.Prepend(sip.FieldVia, string(a.flow.AppendVia(via[:0], a.out.branch)))
-	return e.AppendTo(getBuffer())
+	return e.AppendTo(dst)
 }
 
 // rewriteTarget writes the Request-URI and the Route (RFC 3261, Section 16.6 items 2 and 6).
-func (p *plan) rewriteTarget(e *sip.Edit, t target) {
+func (p *plan) rewriteTarget(e *sip.Edit, t *target) {
 	for range p.pops {
 		e.RemoveFirst(sip.FieldRoute)
 	}
@@ -99,10 +99,14 @@ func (p *plan) removeUntrusted(e *sip.Edit) {
 // buffers holds the buffers that outgoing messages are written into; whoever takes the bytes copies them.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 
-func getBuffer() []byte { return (*buffers.Get().(*[]byte))[:0] }
+func getBuffer() *[]byte {
+	b := buffers.Get().(*[]byte)
+	*b = (*b)[:0]
+	return b
+}
 
-func putBuffer(b []byte) {
-	if cap(b) <= 64<<10 {
-		buffers.Put(&b)
+func putBuffer(b *[]byte) {
+	if cap(*b) <= 64<<10 {
+		buffers.Put(b)
 	}
 }

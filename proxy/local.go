@@ -1,6 +1,7 @@
 package proxy
 
-// What the proxy answers by itself, as a user agent server: RFC 3261, Sections 8.2 and 11.
+// What the proxy answers by itself, as a user agent server: RFC 3261, Section 8.2
+// and RFC 3261, Section 11.
 
 import (
 	"context"
@@ -45,8 +46,9 @@ func (c *Core) reject(tx *transaction.Server, req *sip.Message, domain string, e
 }
 
 func (c *Core) respondTo(tx *transaction.Server, req *sip.Message, status int, reason string, lines []sip.Line) {
-	b := sip.AppendResponse(getBuffer(), req, status, reason, tx.Tag(), lines...)
-	c.respond(tx, b, status)
+	b := getBuffer()
+	*b = sip.AppendResponse(*b, req, status, reason, tx.Tag(), lines...)
+	c.respond(tx, *b, status)
 	putBuffer(b)
 }
 
@@ -73,8 +75,8 @@ func (c *Core) localTag(req *sip.Message) string {
 	return string(appendHex(b[:0], h.sum()))
 }
 
-// answerable reports whether the top Via tells a protocol and a host, be the rest of it as it may: RFC 4475,
-// Section 3.1.2.1 wants a 400 for a Via with nothing but separators behind them.
+// answerable reports whether the top Via tells a protocol and a host, be the rest of it as it may.
+// RFC 4475, Section 3.1.2.1 wants a 400 for a Via with nothing but separators behind them.
 func answerable(m *sip.Message) bool {
 	if via, err := m.TopVia(); err == nil {
 		return via.Host != ""
@@ -91,7 +93,7 @@ func answerable(m *sip.Message) bool {
 
 // Malformed answers what could not be parsed or framed, without a transaction. m is what was understood of it, and
 // may be nil. There is no answer to a response, to an ACK, or to what has no Via that leads back
-// (RFC 3261, Sections 8.2.6 and 18.2.2).
+// (RFC 3261, Section 8.2.6 and RFC 3261, Section 18.2.2).
 func (c *Core) Malformed(m *sip.Message, err error, src *transaction.Source) {
 	c.stats.malformed.Add(1)
 	if m == nil || src == nil || src.Flow == nil || !m.IsRequest() || m.Method() == "" || m.Method() == sip.MethodAck {
@@ -102,9 +104,10 @@ func (c *Core) Malformed(m *sip.Message, err error, src *transaction.Source) {
 	}
 	why := malformed(err)
 	r := c.rules.Load()
-	b := sip.AppendResponse(getBuffer(), m, why.Status, why.Reason, c.localTag(m), why.lines(r.agentOf(r.first))...)
+	b := getBuffer()
+	*b = sip.AppendResponse(*b, m, why.Status, why.Reason, c.localTag(m), why.lines(r.agentOf(r.first))...)
 	c.stats.sent.countStatus(why.Status)
-	if err := src.Flow.Send(b); err != nil {
+	if err := src.Flow.Send(*b); err != nil {
 		c.stats.undelivered.Add(1)
 	}
 	putBuffer(b)

@@ -23,8 +23,8 @@ type Flow interface {
 // Hop says where one request is to be sent, and who must be there.
 type Hop struct {
 	To sipaddr.Resolved
-	// URI is the next-hop URI that was given to RFC 3263: its host is the identity to authenticate (RFC 5922,
-	// Section 4) unless Reference says another. It is shared: only to be read.
+	// URI is the next-hop URI that was given to RFC 3263: its host is the identity to authenticate
+	// (RFC 5922, Section 7.3) unless Reference says another. It is shared: only to be read.
 	URI *sip.URI
 	// Reference is the identity to authenticate in place of the URI's host, known from the connection that made
 	// the dialog; "" when there is none. It is set only when the URI's host is an IP address.

@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/transaction"
 )
 
@@ -111,3 +113,28 @@ func BenchmarkForward(b *testing.B) {
 		layer.Receive(resp, &transaction.Source{Flow: net.flow, Remote: net.flow.to})
 	}
 }
+
+// nullFlow keeps the last message alone.
+type nullFlow struct {
+	to   sipaddr.Resolved
+	last string
+}
+
+func (f *nullFlow) Send(p []byte) error          { f.last = string(p); return nil }
+func (f *nullFlow) ID() uint64                   { return 7 }
+func (f *nullFlow) Reliable() bool               { return true }
+func (f *nullFlow) Transport() sipaddr.Transport { return f.to.Transport }
+func (f *nullFlow) Identity() string             { return "" }
+func (f *nullFlow) URI() string                  { return "sip:192.0.2.1:5060;transport=tcp" }
+func (f *nullFlow) AppendVia(dst []byte, branch string) []byte {
+	return append(append(dst, "SIP/2.0/TCP 192.0.2.1:5060;branch="...), branch...)
+}
+
+// benchNetwork has one flow for everything.
+type benchNetwork struct{ flow *nullFlow }
+
+func (n *benchNetwork) Locate(u *sip.URI, done func(resolve.Answer, error)) {
+	done(resolve.Answer{Addresses: []sipaddr.Resolved{n.flow.to}}, nil)
+}
+func (n *benchNetwork) Connect(_ Hop, done func(Flow, error)) { done(n.flow, nil) }
+func (n *benchNetwork) Reported(sipaddr.Resolved, bool)       {}

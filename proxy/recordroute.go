@@ -1,6 +1,7 @@
 package proxy
 
-// Record-Route: RFC 3261, Sections 16.6 item 4 and 16.7 item 8; RFC 5658; RFC 5922, Section 7.5.
+// Record-Route: RFC 3261, Section 16.6 item 4 and RFC 3261, Section 16.7 item 8; RFC 5658, Section 5;
+// RFC 5922, Section 7.5.
 
 import (
 	"strings"

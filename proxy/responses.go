@@ -143,8 +143,9 @@ func (ctx *ResponseContext) forward(got answer, others []answer) {
 		e.SetStatus(status, sip.ReasonPhrase(status))
 		e.RemoveAll("Retry-After")
 	}
-	b := e.AppendTo(getBuffer())
-	core.respond(ctx.tx, b, status)
+	b := getBuffer()
+	*b = e.AppendTo(*b)
+	core.respond(ctx.tx, *b, status)
 	putBuffer(b)
 }
 

@@ -47,7 +47,7 @@ type Target struct {
 }
 
 // DefaultUntrustedHeaders are the header fields that say something about the sender on somebody's authority:
-// RFC 3325 (Sections 5 and 6), RFC 7315 and common extensions.
+// RFC 3325, Section 5 and RFC 3325, Section 6, RFC 7315, and common extensions.
 var DefaultUntrustedHeaders = []string{
 	"P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "P-Asserted-Service",
 	"P-Charging-Vector", "P-Charging-Function-Addresses", "P-Served-User", "P-Profile-Key", "X-Trusted",
@@ -74,7 +74,7 @@ type ruleSet struct {
 
 type route struct {
 	domain, method, peer string
-	targets              []Target // highest q first
+	targets              []target // highest q first; shared by requests, so only to be read
 }
 
 func compile(r Rules) *ruleSet {
@@ -101,7 +101,9 @@ func compile(r Rules) *ruleSet {
 		s.served[name] = d
 		s.hosts[name] = true
 		host, port := splitHostPort(d.SentBy)
-		s.sentBy[host] = name
+		if _, taken := s.sentBy[host]; !taken {
+			s.sentBy[host] = name // domains may share a sent-by; the first then stands for it
+		}
 		s.addSelf(host, port, sipaddr.Unknown)
 		if i == 0 {
 			s.first, s.agent = name, d.SentBy
@@ -117,12 +119,13 @@ func compile(r Rules) *ruleSet {
 				t.Q = 1000
 			}
 			// RFC 3261, Section 16.5: no target twice.
-			same := func(o Target) bool { return o.URI.Equal(t.URI) }
+			same := func(o target) bool { return o.hop.Equal(t.URI) }
 			if t.URI != nil && !slices.ContainsFunc(out.targets, same) {
-				out.targets = append(out.targets, t)
+				out.targets = append(out.targets, target{hop: t.URI, q: t.Q, reach: reach{any: true}})
 			}
 		}
-		slices.SortStableFunc(out.targets, func(a, b Target) int { return b.Q - a.Q })
+		slices.SortStableFunc(out.targets, func(a, b target) int { return b.q - a.q })
+		out.targets = slices.Clip(out.targets)
 		s.byPeer = s.byPeer || in.Peer != ""
 		s.routes = append(s.routes, out)
 	}

@@ -53,8 +53,9 @@ func (a *ack) connected(f Flow, err error) {
 	if err == nil {
 		out := attempt{flow: f}
 		out.out.branch = p.core.statelessBranch(p.req, p.loop)
-		b := p.write(&out, p.targets[0], 0, "")
-		err = f.Send(b)
+		b := getBuffer()
+		*b = p.write(*b, &out, &p.targets[0], 0, "")
+		err = f.Send(*b)
 		putBuffer(b)
 	}
 	if err != nil {

@@ -82,18 +82,14 @@ func (p *plan) useRule(r *route) *StatusError {
 	if len(r.targets) == 0 {
 		return statusError(480, "")
 	}
-	set := make([]target, 0, len(r.targets))
-	for _, t := range r.targets {
-		set = append(set, target{hop: t.URI, q: t.Q, reach: reach{any: true}})
-	}
-	return p.setTargets(set...)
+	return p.setTargets(r.targets...)
 }
 
 // setTargets takes over the target set. A request for a SIPS URI goes to each as if that were one too
 // (RFC 3261, Section 16.6 item 7).
 func (p *plan) setTargets(set ...target) *StatusError {
 	if p.uri.Secure() {
-		kept := set[:0]
+		kept := make([]target, 0, len(set)) // the set may be that of a rule
 		for _, t := range set {
 			if t.hop = secured(t.hop); t.hop != nil {
 				kept = append(kept, t)

@@ -15,7 +15,7 @@ const (
 	maxRoutes   = 70 // Route values; with a hop for each, Max-Forwards would be used up
 )
 
-// plan is what Sections 16.3 to 16.5 find out about one request: where it is to go and with what changes. It is
+// plan is what the steps from validation to the target set find out about one request: where it is to go and with what changes. It is
 // made by one goroutine and only read afterwards.
 type plan struct {
 	core  *Core
@@ -51,7 +51,7 @@ type plan struct {
 	targets []target
 }
 
-// newPlan goes through Sections 16.3 to 16.5. The plan is of use for a response even when there is an error.
+// newPlan goes from the validation to the target set. The plan is of use for a response even when there is an error.
 func (c *Core) newPlan(p *plan, req *sip.Message, src *transaction.Source) *StatusError {
 	p.core, p.rules, p.req, p.src, p.from = c, c.rules.Load(), req, src, judged(src)
 	p.method = req.Method()
@@ -122,7 +122,7 @@ func (p *plan) check() *StatusError {
 	return unsupported(p.req, sip.FieldProxyRequire)
 }
 
-// unsupported refuses a request that demands extensions (RFC 3261, Sections 16.3 item 5 and 8.2.2.3): we know of
+// unsupported refuses a request that demands extensions (RFC 3261, Section 16.3 item 5 and RFC 3261, Section 8.2.2.3): we know of
 // none that a proxy would have to do something for.
 func unsupported(req *sip.Message, f sip.Field) *StatusError {
 	if req.Count(f) == 0 {
