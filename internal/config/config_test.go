@@ -89,8 +89,6 @@ listen:
   - udp://127.0.0.1:5060
   - tcp://127.0.0.1:5060
   - tls://127.0.0.1:5061
-  - sctp://127.0.0.1:5060
-  - tls-sctp://127.0.0.1:5061
 admin: 127.0.0.1:8060
 dns: [127.0.0.1:5300]
 trust:
@@ -128,11 +126,11 @@ func TestParse(t *testing.T) {
 	for _, l := range cfg.Listen {
 		listen = append(listen, l.String())
 	}
-	if got, want := strings.Join(listen, " "), "udp://127.0.0.1:5060 tcp://127.0.0.1:5060 tls://127.0.0.1:5061 sctp://127.0.0.1:5060 tls-sctp://127.0.0.1:5061"; got != want {
+	if got, want := strings.Join(listen, " "), "udp://127.0.0.1:5060 tcp://127.0.0.1:5060 tls://127.0.0.1:5061"; got != want {
 		t.Errorf("listen: %s, want %s", got, want)
 	}
-	if cfg.Listen[4].Transport != sipaddr.TLSSCTP {
-		t.Errorf("transport of listen[4]: %v", cfg.Listen[4].Transport)
+	if cfg.Listen[2].Transport != sipaddr.TLS {
+		t.Errorf("transport of listen[2]: %v", cfg.Listen[2].Transport)
 	}
 	if cfg.Admin.String() != "127.0.0.1:8060" || len(cfg.DNS) != 1 || cfg.DNS[0].String() != "127.0.0.1:5300" {
 		t.Errorf("admin %v, dns %v", cfg.Admin, cfg.DNS)
