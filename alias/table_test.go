@@ -228,6 +228,8 @@ func TestClosing(t *testing.T) {
 	mustAdd(t, table, row(t, 3, peer1, "example.org"))
 	want(t, table, peer1, "example.net", 0, Closing)
 	want(t, table, peer1, "example.edu", 0, IdentityMismatch)
+	table.MarkClosing(3)
+	want(t, table, peer1, "example.org", 0, Closing)
 	table.Remove(2)
 	table.Remove(7)
 	if len(table.byConn) != 2 {

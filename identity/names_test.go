@@ -87,6 +87,8 @@ func TestURIHost(t *testing.T) {
 		{"one label", "sip:localhost", "localhost"},
 
 		{"sips", "sips:example.com", ""},
+		{"sips without its colon", "sipsexample.com", ""},
+		{"no colon", "sip/example.com", ""},
 		{"other scheme", "https://example.com", ""},
 		{"tel", "tel:+15551234", ""},
 		{"no scheme", "example.com", ""},

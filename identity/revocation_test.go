@@ -97,6 +97,7 @@ func TestRevocation(t *testing.T) {
 		{"forged, revoking", []*x509.RevocationList{impostor.crlOf(me)}, ReasonRevocation},
 		{"beside one of another key", []*x509.RevocationList{impostor.crlOf(me), ca.crlOf(none)}, ReasonNone},
 		{"a newer one without", []*x509.RevocationList{ca.crlOf(none), ca.crlOf(me, crlTime(-3*time.Hour, time.Hour))}, ReasonNone},
+		{"a newer one without, read later", []*x509.RevocationList{ca.crlOf(me, crlTime(-3*time.Hour, time.Hour)), ca.crlOf(none)}, ReasonNone},
 		{"a newer one with", []*x509.RevocationList{ca.crlOf(me), ca.crlOf(none, crlTime(-3*time.Hour, time.Hour))}, ReasonRevoked},
 		{"an old stale one", []*x509.RevocationList{ca.crlOf(none), ca.crlOf(none, crlTime(-3*time.Hour, -time.Hour))}, ReasonNone},
 		{"two of one age", []*x509.RevocationList{ca.crlOf(none), ca.crlOf(me)}, ReasonRevoked},
