@@ -6,8 +6,8 @@ import "sync"
 type buffer struct{ b []byte }
 
 const (
-	bufferSize    = 16 << 10 // of a new buffer
-	maxPooledSize = 64 << 10 // a buffer that grew larger is left to the garbage collector
+	bufferSize    = 16 << 10  // of a new buffer
+	maxPooledSize = 256 << 10 // a buffer that grew larger is left to the garbage collector
 )
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, bufferSize)} }}

@@ -117,8 +117,10 @@ type Config struct {
 	// PongTimeout default 10 s: RFC 5626, Section 4.4.1.
 	PongTimeout time.Duration
 
-	// QueueBytes bounds what waits to be written on one connection. Default 256 KiB. One message is
-	// always taken.
+	// QueueBytes bounds what waits to be written on one connection whose peer does not take it.
+	// Default 256 KiB. Above it requests are turned away; a connection on which a response finds no
+	// place is closed, so that nothing is lost in silence. While the peer takes what is written the
+	// queue may hold 16 times as much, and one message is always taken.
 	QueueBytes int
 	// MaxConnections bounds all connections. Default 65,536, and three quarters of the descriptors
 	// that the process may have.

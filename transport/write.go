@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"time"
@@ -17,13 +18,11 @@ func (c *Conn) send(b []byte) error {
 	if c.queue != nil {
 		queued += len(c.queue.b)
 	}
-	if queued > 0 && queued+len(b) > c.t.cfg.QueueBytes {
-		stalled := c.inFlight > 0 && time.Since(c.since) > c.t.cfg.WriteTimeout/4
+	if queued > 0 && queued+len(b) > c.t.cfg.QueueBytes && !c.fits(queued+len(b), b) {
+		hopeless := c.inFlight > 0 && time.Since(c.since) > c.t.cfg.WriteTimeout/4 || !startsTransaction(b)
 		c.mu.Unlock()
 		c.t.count.queueFull.Add(1)
-		if stalled {
-			// A queue that is full for a moment turns messages away; one that is full because the
-			// peer takes nothing is the end of the connection.
+		if hopeless {
 			c.t.count.stalled.Add(1)
 			c.abort(errStalled)
 		}
@@ -40,6 +39,30 @@ func (c *Conn) send(b []byte) error {
 		c.tell()
 	}
 	return nil
+}
+
+// queueBurst is how many times QueueBytes the queue may hold while the peer takes what is written, or for
+// messages that belong to a transaction: those cannot be answered in place of the peer.
+const queueBurst = 16
+
+// fits decides for a queue that would hold size bytes with b, which is above QueueBytes. As long as the
+// write in progress has not waited for long, it is a burst, and the queue takes it. From a peer that
+// takes nothing it is a request that would start a transaction that is turned away first, because
+// somebody is there to be told. c.mu is held.
+func (c *Conn) fits(size int, b []byte) bool {
+	if size > queueBurst*c.t.cfg.QueueBytes {
+		return false
+	}
+	waits := time.Duration(0)
+	if c.inFlight > 0 {
+		waits = time.Since(c.since)
+	}
+	return waits < c.t.cfg.WriteTimeout/20 || waits < c.t.cfg.WriteTimeout/4 && !startsTransaction(b)
+}
+
+// startsTransaction reports whether b is a request that starts a transaction.
+func startsTransaction(b []byte) bool {
+	return !bytes.HasPrefix(b, []byte("SIP/2.0 ")) && !bytes.HasPrefix(b, []byte("ACK ")) && !bytes.HasPrefix(b, []byte("CANCEL "))
 }
 
 // tell wakes the writer up.
