@@ -6,6 +6,7 @@ package proxy
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -38,14 +39,14 @@ func (p *plan) chooseDomain() {
 	}
 	if from, err := p.req.From(); err == nil {
 		if u, err := from.URI(); err == nil && u.IsSIP() {
-			if name := normalHost(u.Host); p.rules.served[name].Name != "" {
-				p.domain = name
+			if d, ok := p.rules.served[normalHost(u.Host)]; ok {
+				p.domain = d.name
 				return
 			}
 		}
 	}
-	if name := normalHost(p.src.LocalDomain); p.rules.served[name].Name != "" {
-		p.domain = name
+	if d, ok := p.rules.served[normalHost(p.src.LocalDomain)]; ok {
+		p.domain = d.name
 	}
 }
 
@@ -54,7 +55,7 @@ func (p *plan) named(hop *sip.URI) target {
 	t := target{hop: hop, q: 1000, reach: reach{any: p.from.Inside}}
 	if p.signed {
 		if isAddress(normalHost(hop.Host)) {
-			t.reference = p.claim.reference
+			t.reference = strings.Clone(p.claim.reference) // a connection may keep it
 		}
 		t.reach.signed(p.claim.special)
 	}

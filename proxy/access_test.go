@@ -295,6 +295,42 @@ func TestTrustHeaders(t *testing.T) {
 	})
 }
 
+func TestPrivacy(t *testing.T) {
+	// RFC 3325, Section 7: with the token id the identity stays inside the trust domain.
+	tests := []struct {
+		name, privacy string
+		distrusts     bool
+		want          bool
+	}{
+		{"id to a stranger", "Privacy: id", true, false},
+		{"id among others", "privacy: header; ID;critical", true, false},
+		{"id inside", "Privacy: id", false, true},
+		{"none", "Privacy: none", true, true},
+		{"no Privacy", "X: id", true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, Config{}, func(b *bench) {
+				b.flows[agent] = b.newFlow(agent)
+				b.flows[agent].distrusts = tt.distrusts
+				c := b.peer()
+				c.send(c.request("MESSAGE", "sip:bob@example.com", tt.privacy, "P-Asserted-Identity: <sip:boss@example.net>"))
+				if got := header(b.at(agent).one("MESSAGE"), "P-Asserted-Identity") != ""; got != tt.want {
+					t.Errorf("forwarded with the identity: %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+	run(t, Config{}, func(b *bench) {
+		c := b.stranger()
+		c.send(c.request("MESSAGE", "sip:bob@example.com"))
+		b.at(agent).answer(b.at(agent).one("MESSAGE"), 200, "P-Asserted-Identity: <sip:bob@example.com>", "Privacy: id")
+		if header(c.got()[0], "P-Asserted-Identity") != "" {
+			t.Error("a response took the identity outside")
+		}
+	})
+}
+
 func TestNothingIsDecoded(t *testing.T) {
 	for _, uri := range []string{
 		"sip:u%0d%0aX-Trusted:EVIL@example.com", "sip:uas%40victim.example@example.com", "sip:%00@example.com",

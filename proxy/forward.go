@@ -35,7 +35,11 @@ func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back string
 	if p.method != sip.MethodAck && !(p.breadthSet && breadth == p.breadth) {
 		e.Set(sip.FieldMaxBreadth, strconv.Itoa(breadth))
 	}
-	p.removeUntrusted(&e)
+	if !p.from.TrustIdentity {
+		removeAll(&e, p.req, p.rules.untrusted)
+	} else if !trusts(a.flow) {
+		removePrivate(&e, p.req)
+	}
 	if recordRoutes(p.method) {
 		a.out.routes = p.recordRoute(a.flow, back)
 		for i := len(a.out.routes) - 1; i >= 0; i-- {
@@ -81,19 +85,6 @@ func requestURI(u *sip.URI, text string) string {
 	c := *u
 	c.Headers, c.Params = "", withoutParams(u.Params, "method")
 	return c.String()
-}
-
-// removeUntrusted takes away the header fields that only a trusted source may set, in every spelling
-// (RFC 3325, Section 5).
-func (p *plan) removeUntrusted(e *sip.Edit) {
-	if p.from.TrustIdentity {
-		return
-	}
-	for _, name := range p.rules.untrusted {
-		if _, ok := p.req.Header(name); ok {
-			e.RemoveAll(name)
-		}
-	}
 }
 
 // buffers holds the buffers that outgoing messages are written into; whoever takes the bytes copies them.

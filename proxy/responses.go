@@ -127,12 +127,10 @@ func (ctx *ResponseContext) forward(got answer, others []answer) {
 	e := got.resp.Edit()
 	e.RemoveFirst(sip.FieldVia)
 	got.attempt.rewriteRecordRoute(&e, got.resp)
-	if t, ok := got.attempt.flow.(interface{ TrustIdentity() bool }); ok && !t.TrustIdentity() {
-		for _, name := range ctx.plan.rules.untrusted {
-			if _, has := got.resp.Header(name); has {
-				e.RemoveAll(name)
-			}
-		}
+	if !trusts(got.attempt.flow) {
+		removeAll(&e, got.resp, ctx.plan.rules.untrusted)
+	} else if !ctx.plan.from.TrustIdentity {
+		removePrivate(&e, got.resp)
 	}
 	if status == 401 || status == 407 {
 		addChallenges(&e, got, others)

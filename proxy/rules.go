@@ -60,7 +60,7 @@ type hostPort struct {
 
 // ruleSet is Rules made ready for look-ups. It never changes.
 type ruleSet struct {
-	served    map[string]Domain // by name
+	served    map[string]served // by name
 	sentBy    map[string]string // host of a sent-by -> served domain
 	first     string            // name of the first served domain
 	agent     string            // warn-agent (RFC 3261, Section 20.43) when no domain is known
@@ -72,6 +72,13 @@ type ruleSet struct {
 	byPeer    bool // some rule looks at the peer
 }
 
+// served is a domain with its name as it is compared. Names that are handed out are these, not parts of a message
+// that they would keep alive.
+type served struct {
+	Domain
+	name string
+}
+
 type route struct {
 	domain, method, peer string
 	targets              []target // highest q first; shared by requests, so only to be read
@@ -79,7 +86,7 @@ type route struct {
 
 func compile(r Rules) *ruleSet {
 	s := &ruleSet{
-		served: make(map[string]Domain, len(r.Served)),
+		served: make(map[string]served, len(r.Served)),
 		sentBy: make(map[string]string, len(r.Served)),
 		hosts:  make(map[string]bool), self: make(map[hostPort]bool), ports: make(map[uint16]bool),
 		untrusted: slices.Clone(r.UntrustedHeaders), agent: "tandem",
@@ -98,7 +105,7 @@ func compile(r Rules) *ruleSet {
 		if _, twice := s.served[name]; twice {
 			continue
 		}
-		s.served[name] = d
+		s.served[name] = served{d, name}
 		s.hosts[name] = true
 		host, port := splitHostPort(d.SentBy)
 		if _, taken := s.sentBy[host]; !taken {
@@ -209,8 +216,8 @@ func (s *ruleSet) servedDomain(u *sip.URI) (name string, ok bool) {
 	if !u.IsSIP() {
 		return "", false
 	}
-	host := normalHost(u.Host)
-	if _, ok = s.served[host]; !ok {
+	d, ok := s.served[normalHost(u.Host)]
+	if !ok {
 		return "", false
 	}
 	if u.Port != 0 && !s.ports[u.Port] && len(s.ports) > 0 {
@@ -219,14 +226,14 @@ func (s *ruleSet) servedDomain(u *sip.URI) (name string, ok bool) {
 	if maddr, has := u.Param("maddr"); has && !s.hosts[normalHost(maddr)] {
 		return "", false
 	}
-	return host, true
+	return d.name, true
 }
 
 // domainOf returns the served domain that a host of ours stands for: its name, or its sent-by.
 func (s *ruleSet) domainOf(host string) (name string, ok bool) {
 	host = normalHost(host)
-	if _, ok = s.served[host]; ok {
-		return host, true
+	if d, ok := s.served[host]; ok {
+		return d.name, true
 	}
 	name, ok = s.sentBy[host]
 	return name, ok
