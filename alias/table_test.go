@@ -161,8 +161,8 @@ func TestNoDisplacement(t *testing.T) {
 	}
 	want(t, table, peer1, "victim.example", 1, Reuse)
 	want(t, table, peer1, "attacker.example", 101, Reuse)
-	if n := table.Len(); n != 1+8 {
-		t.Errorf("%d rows, want those of the victim and 8 of the attacker", n)
+	if n := table.Len(); n != 1+8 || len(table.byConn) != n {
+		t.Errorf("%d rows of %d connections, want those of the victim and 8 of the attacker", n, len(table.byConn))
 	}
 	if d := table.Explain(addr(t, peer1), "victim.example", testNow); len(d.Considered) != 9 || d.Considered[8].Reason != Reuse || d.Considered[0].Reason != IdentityMismatch {
 		t.Errorf("considered %+v", d.Considered)

@@ -2,8 +2,10 @@ package identity
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"time"
 )
@@ -71,7 +73,7 @@ func TestHandshakes(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			now = testNow
-			seen := make(map[Role]*Peer)
+			var seen [2]*Peer // by Role, each written by its own side
 			serverConfig := &tls.Config{
 				MinVersion: version, MaxVersion: version, Time: p.Now,
 				Certificates: []tls.Certificate{ca.leaf(uriNames(sipURI)).tlsCertificate()},
@@ -96,7 +98,7 @@ func TestHandshakes(t *testing.T) {
 			client := clientConfig("example.net")
 			client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 			for i := range 2 {
-				clear(seen)
+				seen = [2]*Peer{}
 				state, ce, se := shake(t, client, serverConfig)
 				if ce != nil || se != nil || state.DidResume != (i == 1) {
 					t.Fatalf("handshake %d: %v, %v, resumed %t", i, ce, se, state.DidResume)
@@ -122,6 +124,27 @@ func TestHandshakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConcurrent is for the race detector: one verifier serves all connections of a domain.
+func TestConcurrent(t *testing.T) {
+	root := newRoot(t)
+	ca := root.ca("issuer")
+	p := policyOf(root)
+	p.CRLs = append(p.CRLs, ca.crlOf(nil))
+	v := mustVerifier(t, p)
+	chains := [][]*x509.Certificate{ca.leaf(uriNames("sip:example.com")).chain(), ca.leaf(uriNames("sip:example.net")).chain()}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 5 {
+				if _, err := v.Verify(chains[i%2], Role(i/2%2), nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestCache(t *testing.T) {

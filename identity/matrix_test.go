@@ -192,6 +192,40 @@ func TestCertificateMatrix(t *testing.T) {
 	}
 }
 
+// TestMatrixReasons: what an operator reads is the true reason.
+func TestMatrixReasons(t *testing.T) {
+	v := mustVerifier(t, matrixPolicy(t))
+	for id, want := range map[string]Reason{
+		"al-01-sha1":                 ReasonWeakSignature,
+		"al-02-rsa1024":              ReasonWeakKey,
+		"al-05-rsa8448":              ReasonWeakKey,
+		"al-06-p224":                 ReasonWeakKey,
+		"ch-05-nonca-intermediate":   ReasonUntrusted,
+		"ch-07-expired-intermediate": ReasonExpired,
+		"ch-08-same-dn-root":         ReasonUntrusted,
+		"eku-07-codesign":            ReasonExtKeyUsage,
+		"eku-10-ca-email":            ReasonExtKeyUsage,
+		"id-29-ip-san":               ReasonNoIdentity,
+		"ku-01-no-digsig":            ReasonKeyUsage,
+		"nc-02-outside":              ReasonConstraint,
+		"nc-03-uri-escapes-dns-nc":   ReasonConstraint,
+		"rv-02-intermediate-revoked": ReasonRevoked,
+		"rv-03-crl-stale":            ReasonRevocation,
+		"rv-04-crl-forged":           ReasonRevocation,
+		"va-01-expired":              ReasonExpired,
+		"va-02-not-yet":              ReasonNotYetValid,
+	} {
+		chain, err := readChain(t, filepath.Join("testdata/certmatrix", id, "chain.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(id, func(t *testing.T) {
+			wantReason(t, v, chain, Server, want)
+			wantReason(t, v, chain, Client, want)
+		})
+	}
+}
+
 // TestMatrixVariants holds the policies of the matrix that are offered here against it. The list
 // says of the others why they are not offered.
 func TestMatrixVariants(t *testing.T) {
