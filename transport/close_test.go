@@ -255,7 +255,7 @@ func TestNeverReads(t *testing.T) {
 				if err == ErrClosed || time.Now().After(end) {
 					break
 				}
-				if i, ok := b.Connection(id(f)); ok && i.Queued > 64<<10 {
+				if i, ok := b.Connection(id(f)); ok && i.Queued > queueBurst*64<<10 {
 					t.Fatalf("%d bytes queued", i.Queued)
 				}
 			}
