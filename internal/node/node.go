@@ -90,8 +90,8 @@ func (n *Node) Open() error {
 	err := n.net.Open()
 	var le *transport.ListenError
 	if errors.As(err, &le) {
-		return fmt.Errorf("%s: listen[%d]: %s: %w: give another address or port, or stop the program that has it",
-			n.cfg.File, le.Index, le.Listen, le.Err)
+		return fmt.Errorf("%s:%d: listen[%d]: %s: %w: give another address or port, or stop the program that has it",
+			n.cfg.File, n.cfg.Listen[le.Index].Line, le.Index, le.Listen, le.Err)
 	}
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
@@ -114,7 +114,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.pending.Wait()
 	stopTimers()
 	<-timersDone
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, transport.ErrClosed) {
 		return fmt.Errorf("node: %w", err)
 	}
 	return nil
