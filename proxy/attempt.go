@@ -139,12 +139,13 @@ func (b *branch) send(a *attempt) {
 // start hands a written request to the transaction layer, and sets Timer C.
 func (b *branch) start(a *attempt, raw []byte) {
 	ctx, core := b.ctx, b.core()
-	client, err := core.layer.Start(raw, a.out.branch, ctx.plan.method, a.flow, a)
+	method := ctx.plan.method // once it is sent the answer may come, and the plan go
+	client, err := core.layer.Start(raw, a.out.branch, method, a.flow, a)
 	if err != nil {
 		a.Failed(nil, err)
 		return
 	}
-	core.stats.forwarded.count(ctx.plan.method)
+	core.stats.forwarded.count(method)
 	if core.forwarded != nil {
 		core.forwarded(time.Since(ctx.started))
 	}

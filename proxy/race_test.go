@@ -83,6 +83,67 @@ func TestManyGoroutines(t *testing.T) {
 	}
 }
 
+// eager is a flow whose far side answers before Send has returned.
+type eager struct {
+	nullFlow
+	layer *transaction.Layer
+	wg    sync.WaitGroup
+}
+
+func (f *eager) Send(p []byte) error {
+	text := string(p)
+	ready := make(chan struct{})
+	f.wg.Go(func() {
+		close(ready)
+		req, err := sip.Parse(text)
+		if err != nil || req.Method() != "INVITE" {
+			return
+		}
+		for _, status := range []int{100, 180, 200, 200} {
+			resp, _ := sip.Parse(string(sip.AppendResponse(nil, req, status, "", "b1", sip.Line{Name: "Contact", Value: "<sip:b@h.example>"})))
+			f.layer.Receive(resp, &transaction.Source{Flow: f, Remote: f.to})
+		}
+	})
+	<-ready
+	return nil
+}
+
+type eagerNetwork struct {
+	benchNetwork
+	far *eager
+}
+
+func (n *eagerNetwork) Connect(_ Hop, done func(Flow, error)) { done(n.far, nil) }
+
+// TestAnswerBeforeSendReturns: the answer overtakes the goroutine that sends.
+func TestAnswerBeforeSendReturns(t *testing.T) {
+	user := &lateUser{}
+	layer := transaction.New(transaction.Config{User: user})
+	net := &eagerNetwork{far: &eager{nullFlow: nullFlow{to: resolved("tcp:198.51.100.7:5070")}, layer: layer}}
+	net.flow = &net.far.nullFlow
+	user.Core = New(Config{Network: net, Transactions: layer, Rules: testRules()})
+	b := &bench{t: t, core: user.Core, layer: layer}
+	c := b.stranger()
+	const calls = 500
+	for range calls {
+		m, err := sip.Parse(c.request("INVITE", "sip:bob@example.com"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		layer.Receive(m, c.src)
+	}
+	net.far.wg.Wait()
+	good := 0
+	for _, m := range c.got() {
+		if m.StatusCode() == 200 {
+			good++
+		}
+	}
+	if good != 2*calls || user.Stats().Active != 0 {
+		t.Errorf("%d answers to %d calls, %d left", good, calls, user.Stats().Active)
+	}
+}
+
 // BenchmarkForward measures one request through the layer and the core and its response back.
 func BenchmarkForward(b *testing.B) {
 	user := &lateUser{}

@@ -30,7 +30,7 @@ func (p *plan) backToken() string {
 		return ""
 	}
 	cl := claim{reference: p.from.Reference, special: p.backSpecial(u)}
-	return p.core.signer.params(p.req.CallID(), u, cl)
+	return p.core.signer.params(p.callID, u, cl)
 }
 
 // recordRoute returns our Record-Route values for a request that leaves over a flow: the one for the far side
@@ -108,10 +108,7 @@ func (a *attempt) forthParams(to *sip.URI) string {
 	t := &a.b.target
 	var cl claim
 	if a.flow.Transport().Secure() {
-		// The far side proved this name when the request was sent.
-		if cl.reference = t.reference; cl.reference == "" && !isAddress(normalHost(t.hop.Host)) {
-			cl.reference = normalHost(t.hop.Host)
-		}
+		cl.reference = t.proved()
 	}
 	if to != nil {
 		if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {
@@ -123,7 +120,20 @@ func (a *attempt) forthParams(to *sip.URI) string {
 		}
 	}
 	p := &a.b.ctx.plan
-	return p.core.signer.params(p.req.CallID(), to, cl)
+	return p.core.signer.params(p.callID, to, cl)
+}
+
+// proved returns the name that the far side proved when the request was sent over a secured flow, "" for an address
+// that nothing is known of.
+func (t *target) proved() string {
+	if t.reference != "" || t.hop == nil {
+		return t.reference
+	}
+	host := normalHost(t.hop.Host)
+	if isAddress(host) {
+		return ""
+	}
+	return host
 }
 
 // firstURI returns the URI in the first value of a header field, nil when there is none that can be read.

@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/transaction"
@@ -92,6 +93,24 @@ func (a *attempt) success(resp *sip.Message, status int) {
 		ctx.forward(answer{status: status, resp: resp, attempt: a}, nil)
 	}
 	cancelAll(pending, reasons)
+	if first && ctx.invite {
+		ctx.slim(a)
+	}
+}
+
+// slim lets go of the request once it is settled. The transactions of an INVITE wait another half minute for more
+// 2xx, and for a call that went one way these need next to nothing.
+func (ctx *ResponseContext) slim(a *attempt) {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	b := a.b
+	if ctx.cancelled || len(ctx.branches) != 1 || b.attempt != a {
+		return // others may still be reading
+	}
+	p := &ctx.plan
+	b.target.reference, b.target.hop, b.target.uri = strings.Clone(b.target.proved()), nil, ""
+	b.addresses, ctx.targets = nil, nil
+	*p = plan{core: p.core, rules: p.rules, from: p.from, callID: strings.Clone(p.callID), method: sip.MethodInvite}
 }
 
 // finalResponse keeps a final response other than 2xx to choose from. A 6xx ends the search

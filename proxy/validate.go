@@ -24,6 +24,7 @@ type plan struct {
 	src   *transaction.Source
 	from  *Source
 
+	callID      string
 	method      string
 	maxForwards int  // as received; maxForwards+1 when there was none, so that one less is right
 	breadth     int  // RFC 5393 incoming Max-Breadth
@@ -54,7 +55,7 @@ type plan struct {
 // newPlan goes from the validation to the target set. The plan is of use for a response even when there is an error.
 func (c *Core) newPlan(p *plan, req *sip.Message, src *transaction.Source) *StatusError {
 	p.core, p.rules, p.req, p.src, p.from = c, c.rules.Load(), req, src, judged(src)
-	p.method = req.Method()
+	p.method, p.callID = req.Method(), req.CallID()
 	p.domain = p.rules.first
 	if err := p.validate(); err != nil {
 		return err
