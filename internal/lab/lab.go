@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // Options says what to do. The zero value places 50 calls each way, 50 a second.
@@ -197,21 +196,21 @@ func (l *Lab) Rows() []Row {
 
 // Row is one row of an alias table, in the columns of RFC 5923, Section 5.
 type Row struct {
-	Proxy       string            `json:"proxy"`        // whose table it stands in
-	LocalDomain string            `json:"local_domain"` // the served domain that the table belongs to
-	IP          netip.Addr        `json:"ip"`           // of the resolved address
-	Port        uint16            `json:"port"`
-	Transport   sipaddr.Transport `json:"transport"`  // as in URIs: tls
-	Identities  []string          `json:"identities"` // SIP domain identities of the peer's certificate
-	Connection  alias.ConnID      `json:"connection"` // the alias descriptor
-	Direction   alias.Direction   `json:"direction"`  // dialed or accepted
-	MadeBy      string            `json:"made_by"`    // Call-ID of the request that made it, or "dial"
+	Proxy       string          `json:"proxy"`        // whose table it stands in
+	LocalDomain string          `json:"local_domain"` // the served domain that the table belongs to
+	IP          netip.Addr      `json:"ip"`           // of the resolved address
+	Port        uint16          `json:"port"`
+	Transport   string          `json:"transport"`  // as in Via: TLS
+	Identities  []string        `json:"identities"` // SIP domain identities of the peer's certificate
+	Connection  alias.ConnID    `json:"connection"` // the alias descriptor
+	Direction   alias.Direction `json:"direction"`  // dialed or accepted
+	MadeBy      string          `json:"made_by"`    // Call-ID of the request that made it, or "dial"
 }
 
 func newRow(proxy string, r alias.Row) Row {
 	return Row{
 		Proxy: proxy, LocalDomain: r.LocalDomain,
-		IP: r.Resolved.Addr(), Port: r.Resolved.Port(), Transport: r.Resolved.Transport,
+		IP: r.Resolved.Addr(), Port: r.Resolved.Port(), Transport: r.Resolved.Transport.String(),
 		Identities: r.Identities.Names(), Connection: r.Conn, Direction: r.Direction, MadeBy: r.MadeBy,
 	}
 }

@@ -200,10 +200,6 @@ func (l *leg) inviteResponse(m *sip.Message, now time.Time) {
 			l.fail(now, "200 to INVITE: %s", problem)
 			return
 		}
-		if !l.rang {
-			l.fail(now, "200 to INVITE came without a 180 before it")
-			return
-		}
 		l.agent.book.answered(l.call, now.Sub(l.began))
 		l.ack = l.agent.requestText(l, sip.MethodAck, newBranch())
 		l.send(l.next, l.ack, now, false)

@@ -185,9 +185,6 @@ func TestCallerFailures(t *testing.T) {
 			b.give(b.answer(invite, 180, ""))
 			b.give(b.answer(invite, 200, "v=0\r\n"))
 		}, "200 to INVITE: its body is not what the callee sent"},
-		{"no ringing", func(b *bench, invite *sip.Message) {
-			b.give(b.answer(invite, 200, b.agent.sdp("answer")))
-		}, "200 to INVITE came without a 180 before it"},
 		{"a Via too many", func(b *bench, invite *sip.Message) {
 			b.give(b.answer(invite, 180, "", sip.Line{Name: "Via", Value: "SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx"}))
 		}, "a response to INVITE has 2 Via header fields, want ours alone"},

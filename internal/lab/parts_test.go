@@ -11,7 +11,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/tandem-sip/tandem/alias"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -68,7 +67,7 @@ func TestWriteText(t *testing.T) {
 		Backward:       Direction{Calls: 50, Failed: 1, Answered: 49, Reused: 49, Ringing: Percentiles{0.8, 1.1, 2.2, 2.3}},
 		TLSConnections: &one, Handshakes: 1, Seconds: 1.25, place: testPlace(),
 		Aliases: []Row{
-			{Proxy: "p1.example.com", LocalDomain: "example.com", IP: netip.MustParseAddr("127.0.0.12"), Port: 5061, Transport: sipaddr.TLS,
+			{Proxy: "p1.example.com", LocalDomain: "example.com", IP: netip.MustParseAddr("127.0.0.12"), Port: 5061, Transport: "TLS",
 				Identities: []string{"example.net", "p2.example.net"}, Connection: 25, Direction: alias.Dialed},
 		},
 	}
