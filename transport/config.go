@@ -125,8 +125,8 @@ type Config struct {
 	// MaxConnections bounds all connections. Default 65,536, and three quarters of the descriptors
 	// that the process may have.
 	MaxConnections int
-	// MaxPerSource bounds the accepted connections of one IP address. Default three quarters of
-	// MaxConnections.
+	// MaxPerSource bounds the accepted connections of one IPv4 address or one IPv6 prefix of 64 bits.
+	// Default three quarters of MaxConnections.
 	MaxPerSource int
 	// MaxPending bounds the accepted connections whose handshake has not ended; with more, the
 	// oldest of them is closed. Default 4,096.

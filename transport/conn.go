@@ -61,6 +61,9 @@ type Conn struct {
 	pingNext  atomic.Int64 // when the next one is due
 	hasPonged atomic.Bool  // the peer is known to answer pings
 
+	// refused is guarded by domain.mu: alias rows that were asked for and not made, for Explain.
+	refused []alias.Verdict
+
 	// mu guards the fields below.
 	mu       sync.Mutex
 	queue    *buffer // nil: empty
@@ -124,6 +127,7 @@ func (c *Conn) advance(to State) bool {
 // start registers c with its transport and starts its goroutines. It reports false, having closed
 // c, when the transport is closed already.
 func (c *Conn) start() bool {
+	c.decoder.PongOnly = c.direction == alias.Dialed && c.t.cfg.PingInterval > 0
 	c.judge()
 	if !c.t.register(c) {
 		_ = c.stream.Close()

@@ -43,12 +43,12 @@ func (t *Transport) admit(ip netip.Addr) error {
 	case t.held >= t.cfg.MaxConnections:
 		t.count.refusedFull.Add(1)
 		return ErrTooManyConnections
-	case t.perSource[ip] >= t.cfg.MaxPerSource:
+	case t.perSource[source(ip)] >= t.cfg.MaxPerSource:
 		t.count.refusedSource.Add(1)
 		return ErrTooManyConnections
 	}
 	t.held++
-	t.perSource[ip]++
+	t.perSource[source(ip)]++
 	return nil
 }
 
@@ -77,9 +77,20 @@ func (t *Transport) dismiss(ip netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.held--
-	if ip.IsValid() {
+	if ip = source(ip); ip.IsValid() {
 		if t.perSource[ip]--; t.perSource[ip] == 0 {
 			delete(t.perSource, ip)
 		}
 	}
+}
+
+// source returns what MaxPerSource counts by: an IPv4 address, or the 64-bit prefix that an IPv6
+// host may choose its addresses from.
+func source(ip netip.Addr) netip.Addr {
+	if ip.Is6() {
+		if p, err := ip.WithZone("").Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return ip
 }

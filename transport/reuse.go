@@ -263,30 +263,42 @@ func (c *Conn) learn(m *sip.Message) {
 
 // decideAlias makes a row for an accepted connection, or says why there is none.
 func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uint16) alias.Reason {
-	switch {
-	case c.tls == nil || transport != sipaddr.TLS:
+	if c.tls == nil || transport != sipaddr.TLS {
 		return alias.NotTLS // RFC 5923, Section 9.3
-	case c.peer == nil || !c.peer.MayAlias:
-		return alias.Unauthenticated // RFC 5923, Section 9.2
-	case c.State() != Open:
-		return alias.Closing // RFC 5923, Section 8.3
 	}
 	d := c.domain
-	if decline := d.creds.Load().DeclineAlias; decline != nil && decline(c.peer.Identities) {
-		return alias.DeclinedByPolicy
-	}
 	row := alias.Row{
 		// RFC 5923, Section 5: the source IP address, never one that sent-by leads to.
-		Resolved:   sipaddr.Resolved{AddrPort: netip.AddrPortFrom(c.remote.Addr(), port), Transport: sipaddr.TLS},
-		Identities: c.peer.Identities, LocalDomain: d.name,
-		Fingerprint: c.peer.Fingerprint, NotAfter: c.peer.NotAfter, Conn: c.id,
-		Direction: alias.Accepted, MadeBy: m.CallID(), LastUsed: time.Now(),
+		Resolved:    sipaddr.Resolved{AddrPort: netip.AddrPortFrom(c.remote.Addr(), port), Transport: sipaddr.TLS},
+		LocalDomain: d.name, Conn: c.id, Direction: alias.Accepted, LastUsed: time.Now(),
+	}
+	reason := alias.Reuse
+	if c.peer == nil || !c.peer.MayAlias {
+		reason = alias.Unauthenticated // RFC 5923, Section 9.2
+	} else {
+		row.Identities, row.Fingerprint, row.NotAfter = c.peer.Identities, c.peer.Fingerprint, c.peer.NotAfter
+		if decline := d.creds.Load().DeclineAlias; decline != nil && decline(row.Identities) {
+			reason = alias.DeclinedByPolicy // RFC 5923, Section 8.2
+		}
+	}
+	if c.State() != Open {
+		return alias.Closing // RFC 5923, Section 8.3
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, reason := d.table.Add(row)
+	if reason == alias.Reuse {
+		row.MadeBy = m.CallID()
+		_, reason = d.table.Add(row)
+	}
+	if reason != alias.Reuse && len(c.refused) < maxRefused {
+		row.MadeBy = ""
+		c.refused = append(c.refused, alias.Verdict{Row: row, Reason: reason})
+	}
 	return reason
 }
+
+// maxRefused is how many refused rows a connection keeps for Explain.
+const maxRefused = 2
 
 // forget is the third of the three moments: a connection began to close (RFC 5923, Section 8.3). It
 // may be called more than once.
@@ -311,8 +323,8 @@ func (t *Transport) leave(c *Conn) {
 	delete(d.conns, c.id)
 }
 
-// Explain answers what Flow would do for h, with the rows that were considered, and changes
-// nothing.
+// Explain answers what Flow would do for h, with the rows that were considered and those that were
+// asked for and refused, and changes nothing.
 func (t *Transport) Explain(h Hop) alias.Decision {
 	if h.To.Transport != sipaddr.TLS {
 		d := t.plainDomain(h.LocalDomain)
@@ -330,7 +342,15 @@ func (t *Transport) Explain(h Hop) alias.Decision {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.table.Explain(h.To, h.Reference, time.Now())
+	dec := d.table.Explain(h.To, h.Reference, time.Now())
+	for _, c := range d.conns {
+		for _, v := range c.refused {
+			if v.Row.Resolved == h.To {
+				dec.Considered = append(dec.Considered, v)
+			}
+		}
+	}
+	return dec
 }
 
 // Aliases returns the rows of all alias tables.

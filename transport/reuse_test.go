@@ -228,6 +228,9 @@ func TestNoAlias(t *testing.T) {
 			t.Errorf("got %q", got.m.Raw())
 		}
 		refused(t, p, alias.DeclinedByPolicy)
+		if d := p.b.Explain(at5061(p)); len(d.Considered) != 1 || d.Considered[0].Reason != alias.DeclinedByPolicy {
+			t.Errorf("explained as %+v", d)
+		}
 	})
 	t.Run("5923-9.2-3", func(t *testing.T) {
 		p := newPair(t, nil)

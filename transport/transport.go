@@ -207,6 +207,12 @@ func (t *Transport) Close() error {
 		c.advance(Draining)
 		c.beginClosingWithin(closeGrace)
 	}
+	// A peer that takes nothing does not hold up the end.
+	time.AfterFunc(2*closeGrace, func() {
+		for _, c := range conns {
+			c.abort(nil)
+		}
+	})
 	return nil
 }
 
