@@ -61,20 +61,30 @@ func source(src *transport.Source, back transport.Flow) *transaction.Source {
 // wire is the transport.Handler of a Node: it carries messages from the sockets up.
 type wire struct{ *Node }
 
-// Message hands a message to the transactions.
+// Message hands a message that has what everybody on the way must understand to the transactions, and
+// has any other request answered: RFC 3261, Section 16.3. A response without it is dropped, for it belongs
+// to nothing.
 func (w wire) Message(m *sip.Message, src *transport.Source) {
-	back := src.Flow
-	if m.IsRequest() {
-		if via, err := m.TopVia(); err == nil {
-			back = w.net.Reply(src, via)
-		}
+	if err := m.Validate(); err != nil {
+		w.Malformed(m, err, src)
+		return
 	}
-	w.layer.Receive(m, source(src, back))
+	w.layer.Receive(m, source(src, w.back(m, src)))
 }
 
 // Malformed has what could not be read answered, where it can be.
 func (w wire) Malformed(m *sip.Message, err error, src *transport.Source) {
-	w.core.Malformed(m, err, source(src, src.Flow))
+	w.core.Malformed(m, err, source(src, w.back(m, src)))
+}
+
+// back returns the way that an answer to m goes: RFC 3261, Section 18.2.2.
+func (w wire) back(m *sip.Message, src *transport.Source) transport.Flow {
+	if m != nil && m.IsRequest() {
+		if via, err := m.TopVia(); err == nil {
+			return w.net.Reply(src, via)
+		}
+	}
+	return src.Flow
 }
 
 // Closed tells the transactions of a connection that it is gone.
