@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
@@ -132,7 +133,8 @@ type Config struct {
 	// oldest of them is closed. Default 4,096.
 	MaxPending int
 	// MaxHandshakes bounds the handshakes of accepted connections that compute at once; one that
-	// waits for its peer does not count. Default 64.
+	// waits for its peer does not count. Default two for each processor that Go uses: more would
+	// only make the messages of others wait.
 	MaxHandshakes int
 	// MaxDials bounds the dials in progress. Default 1,024.
 	MaxDials int
@@ -193,7 +195,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.QueueBytes, 256 << 10},
 		{&cfg.MaxConnections, min(65536, descriptorLimit()/4*3)},
 		{&cfg.MaxPending, 4096},
-		{&cfg.MaxHandshakes, 64},
+		{&cfg.MaxHandshakes, 2 * runtime.GOMAXPROCS(0)},
 		{&cfg.MaxDials, 1024},
 		{&cfg.MaxWaiters, 4096},
 		{&cfg.SocketBuffer, 4 << 20},

@@ -17,6 +17,7 @@ func TestNoDescriptors(t *testing.T) {
 	b := start(t, Config{})
 	peer := siptest.NewPeer(t, siptest.PeerConfig{})
 	before := peer.Dial(sipaddr.TCP, b.at(sipaddr.TCP))
+	eventually(t, "the first is accepted", func() bool { return b.Stats().Connections == 1 })
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ func (l *listener) accept() {
 			t.count.acceptErrors.Add(1)
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			if pause == 5*time.Millisecond {
-				t.cfg.Logger.Warn("cannot accept connections", "listen", l.addr, "err", err)
+				t.cfg.Logger.Warn("cannot accept connections", "err", err)
 			}
 			timer := time.NewTimer(pause)
 			select {

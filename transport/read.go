@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -267,7 +268,7 @@ func (t *Transport) protect(f func()) (ok bool) {
 			return
 		}
 		t.count.panics.Add(1)
-		t.cfg.Logger.Error("handler panicked", "err", recover(), "stack", string(debug.Stack()))
+		t.cfg.Logger.Error("handler panicked", "err", fmt.Sprintf("%v\n%s", recover(), debug.Stack()))
 	}()
 	f()
 	return true

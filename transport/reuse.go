@@ -300,6 +300,26 @@ func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uin
 // maxRefused is how many refused rows a connection keeps for Explain.
 const maxRefused = 2
 
+// reconsider takes back the rows of an accepted connection when Update brought a policy that
+// declines them. The connection stays open for everything else.
+func (c *Conn) reconsider() {
+	d := c.domain
+	decline := d.creds.Load().DeclineAlias
+	if c.direction != alias.Accepted || decline == nil || !decline(c.peer.Identities) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, row := range d.table.RowsOf(c.id) {
+		if len(c.refused) < maxRefused {
+			c.refused = append(c.refused, alias.Verdict{Row: row, Reason: alias.DeclinedByPolicy})
+		}
+	}
+	if c.State() == Open {
+		d.table.Remove(c.id)
+	}
+}
+
 // forget is the third of the three moments: a connection began to close (RFC 5923, Section 8.3). It
 // may be called more than once.
 func (t *Transport) forget(c *Conn) {

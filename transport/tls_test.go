@@ -349,6 +349,19 @@ func TestUpdate(t *testing.T) {
 			t.Error("the connection was not kept")
 		}
 	})
+	t.Run("declined from now on", func(t *testing.T) {
+		d := p.domain(t, "example.com", "p1.example.com")
+		d.DeclineAlias = func(identity.Set) bool { return true }
+		if err := p.b.Update([]Domain{d}); err != nil {
+			t.Fatal(err)
+		}
+		if dec := p.b.Explain(h); dec.Reason != alias.NoRow || len(dec.Considered) != 1 || dec.Considered[0].Reason != alias.DeclinedByPolicy {
+			t.Errorf("explained as %+v", dec)
+		}
+		if c, ok := p.b.Connection(id(got.src.Flow)); !ok || c.State != Open {
+			t.Errorf("connection %+v", c)
+		}
+	})
 	t.Run("F15", func(t *testing.T) {
 		d := p.domain(t, "example.com", "p1.example.com")
 		d.Verifier = newVerifier(t, identity.Policy{Roots: []*x509.Certificate{siptest.NewCA(t).Root()}})

@@ -45,7 +45,7 @@ type Transport struct {
 	held      int                // connections of any kind, and dials
 	perSource map[netip.Addr]int // accepted ones
 	dialing   int
-	changed   chan struct{} // closed and replaced when a connection ended, for Drain
+	changed   chan struct{} // closed and replaced when there is something for Drain to look at
 }
 
 // life is how far the life of a Transport has come.
@@ -259,6 +259,9 @@ func (t *Transport) register(c *Conn) bool {
 	if ok {
 		t.conns[c.id] = c
 		t.wg.Add(1)
+		if t.life == draining {
+			t.changedLocked() // Drain closes it as well
+		}
 	}
 	t.mu.Unlock()
 	if ok {
@@ -277,9 +280,14 @@ func (t *Transport) unregister(c *Conn) {
 	t.dismiss(ip)
 	t.mu.Lock()
 	delete(t.conns, c.id)
+	t.changedLocked()
+	t.mu.Unlock()
+}
+
+// changedLocked tells Drain to look again.
+func (t *Transport) changedLocked() {
 	close(t.changed)
 	t.changed = make(chan struct{})
-	t.mu.Unlock()
 }
 
 // hold counts one more goroutine, unless the transport is closed.

@@ -46,7 +46,7 @@ func (c *Conn) look(now time.Time) {
 	if c.State() != Open {
 		return
 	}
-	if c.peer != nil && now.After(c.peer.NotAfter) {
+	if c.peer != nil && !c.peer.NotAfter.IsZero() && now.After(c.peer.NotAfter) {
 		c.beginClose(errExpired)
 		return
 	}
@@ -89,6 +89,7 @@ func (c *Conn) review(set *domainSet) {
 				c.beginClose(errTrust)
 				return
 			}
+			c.reconsider()
 		}
 	}
 	c.judge()
