@@ -76,7 +76,7 @@ func (h *hijack) noRowFor(name string) {
 }
 
 // TestHijack has attackers on the victim's own IP address offer aliases. None may receive a request for
-// the victim, whether the victim's connection exists already or not: RFC 5923, Sections 5, 9.2 and 9.3.
+// the victim, whether the victim's connection exists already or not: RFC 5923, Section 9.2.
 func TestHijack(t *testing.T) {
 	attacks := []struct {
 		name string

@@ -66,8 +66,8 @@ func (w network) Reported(to sipaddr.Resolved, ok bool) {
 	w.finder.Failed(to)
 }
 
-// reference returns the name that the far end of a hop must prove: the host of the URI (RFC 5922,
-// Section 7.3), or for an IP address what is configured for the peer there, or what the dialog knows.
+// reference returns the name that the far end of a hop must prove: the host of the URI
+// (RFC 5922, Section 7.3), or for an IP address what is configured for the peer there, or what the dialog knows.
 func (w network) reference(h proxy.Hop) string {
 	if _, isIP := h.URI.IP(); !isIP {
 		return h.URI.Host
