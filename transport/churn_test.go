@@ -68,7 +68,7 @@ func TestChurn(t *testing.T) {
 	for _, b := range []*bench{one, two} {
 		eventually(t, "nothing is left", func() bool {
 			s := b.Stats()
-			return s.Connections == 0 && s.AliasRows["example.com"]+s.AliasRows["example.net"] == 0 && s.Dialing == 0
+			return s.Connections == 0 && s.Pending == 0 && s.AliasRows["example.com"]+s.AliasRows["example.net"] == 0 && s.Dialing == 0
 		})
 		closed := make(map[alias.ConnID]bool)
 		for len(b.box.closed) > 0 {

@@ -38,8 +38,9 @@ type Domain struct {
 	// Verifier authenticates the peers of this domain. It must be there.
 	Verifier *identity.Verifier
 	// DeclineAlias is asked before a row is made for an accepted connection whose client has these
-	// identities; true declines, and the request goes on as though it had not asked (RFC 5923,
-	// Section 8.2). Nil declines nobody. It is called by reader goroutines and must not block.
+	// identities; true declines, and the request goes on as though it had not asked:
+	// RFC 5923, Section 8.2. Nil declines nobody. It is called by reader goroutines and must not
+	// block.
 	DeclineAlias func(identity.Set) bool
 }
 

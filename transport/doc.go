@@ -10,10 +10,11 @@
 //
 // Over TLS a connection carries requests both ways, if the alias table of the local domain says
 // so: the resolved address is in a row, and the name that the peer must prove is one of the
-// identities of that row (RFC 5923, Sections 8.1 and 8.2). A table changes at three moments only:
-// a dial was authenticated; a request with the alias parameter came over an accepted connection
-// whose client is authenticated; a connection began to close. Over plain TCP requests go over
-// connections that were dialed, never over accepted ones (RFC 5923, Section 9.3).
+// identities of that row (RFC 5923, Section 8.1 and RFC 5923, Section 8.2). A table changes at three
+// moments only: a dial was authenticated; a request with the alias parameter came over an accepted
+// connection whose client is authenticated; a connection began to close. Besides, Update takes back
+// what a new policy declines. Over plain TCP requests go over connections that were dialed, never
+// over accepted ones (RFC 5923, Section 9.3).
 //
 // # Goroutines
 //

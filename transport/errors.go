@@ -73,8 +73,8 @@ func (e *DialError) Error() string {
 // Unwrap returns the cause.
 func (e *DialError) Unwrap() error { return e.Err }
 
-// AuthError is returned when a server did not prove the name that it had to: RFC 5922,
-// Section 7.3. The connection has been closed and nothing was sent over it.
+// AuthError is returned when a server did not prove the name that it had to:
+// RFC 5922, Section 7.3. The connection has been closed and nothing was sent over it.
 type AuthError struct {
 	To        sipaddr.Resolved
 	Reference string   // the name that was wanted

@@ -95,8 +95,12 @@ func (l *listener) accept() {
 			refuse(c)
 			return
 		}
+		place := uint64(0)
+		if l.kind == sipaddr.TLS {
+			place = t.wait(c) // here, so that the places are in the order of arrival
+		}
 		// Ends with the handshake, HandshakeTimeout at the latest; Run waits for it.
-		go l.establish(c, ip)
+		go l.establish(c, ip, place)
 	}
 }
 
@@ -107,9 +111,10 @@ func refuse(c *net.TCPConn) {
 }
 
 // establish makes a connection out of c, after the handshake if it is TLS.
-func (l *listener) establish(c *net.TCPConn, ip netip.Addr) {
+func (l *listener) establish(c *net.TCPConn, ip netip.Addr, place uint64) {
 	t := l.t
 	defer t.wg.Done()
+	defer t.ready(place)
 	s, err := t.newStream(c)
 	if err != nil {
 		_ = c.Close()
@@ -142,8 +147,6 @@ func (l *listener) establish(c *net.TCPConn, ip netip.Addr) {
 func (l *listener) answer(s *stream) (*Conn, error) {
 	t := l.t
 	begun := time.Now()
-	place := t.wait(s.TCPConn)
-	defer t.ready(place)
 	deadline := begun.Add(t.cfg.HandshakeTimeout)
 	_ = s.SetDeadline(deadline)
 	sh := &handshake{}

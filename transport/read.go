@@ -243,8 +243,8 @@ func (t *Transport) malformed(m *sip.Message, err error, src *Source) {
 	t.protect(func() { t.cfg.Handler.Malformed(m, err, src) })
 }
 
-// expected reports whether a response has the Via of a request that this side has sent. RFC 3261,
-// Section 18.1.2 drops the others.
+// expected reports whether a response has the Via of a request that this side has sent.
+// RFC 3261, Section 18.1.2 drops the others.
 func (t *Transport) expected(m *sip.Message, ep *endpoint) bool {
 	via, err := m.TopVia()
 	if err == nil {

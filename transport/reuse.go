@@ -1,7 +1,8 @@
 package transport
 
 // This file is the one place that answers which connection carries a request, and the one place
-// that changes an alias table: RFC 5923, Sections 5, 8.1, 8.2 and 9.3.
+// that changes an alias table: RFC 5923, Section 8.1 for clients, RFC 5923, Section 8.2 for servers
+// and RFC 5923, Section 9.3 for both.
 
 import (
 	"context"
@@ -71,7 +72,7 @@ func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, e
 		return
 	}
 	d.mu.Lock()
-	// Both conditions of RFC 5923, Sections 8.1 and 8.2: the address, and the identity.
+	// Both conditions of RFC 5923, Section 8.1 and RFC 5923, Section 8.2: address and identity.
 	dec := d.table.Find(h.To, h.Reference, time.Now())
 	if dec.Reuse() {
 		if c := d.conns[dec.Conn]; c != nil && c.State() == Open {
