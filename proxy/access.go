@@ -59,13 +59,37 @@ func (p *plan) named(hop *sip.URI) target {
 		}
 		t.reach.signed(p.claim.special)
 	}
+	if host := normalHost(hop.Host); p.from.Relay && !isAddress(host) && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+		// A peer inside a network may go by name to what is in the same one.
+		t.reach.like = networkOf(plainAddr(p.src.Remote.Addr()))
+	}
 	return t
 }
 
 // reach says which special addresses a target may be at. The zero value: none.
 type reach struct {
-	any bool       // configured, or asked for from inside
-	one netip.Addr // where the one came from whose dialog it is
+	any  bool       // configured, or asked for from inside
+	one  netip.Addr // where the one came from whose dialog it is
+	like network    // where the one is who asked by name
+}
+
+// network tells apart the kinds of special addresses that a name may lead to.
+type network uint8
+
+const (
+	elsewhere network = iota
+	loopback
+	private
+)
+
+func networkOf(ip netip.Addr) network {
+	switch {
+	case ip.IsLoopback():
+		return loopback
+	case ip.IsPrivate():
+		return private
+	}
+	return elsewhere
 }
 
 const anySpecial = "any" // value of specialParam
@@ -115,7 +139,7 @@ func (r reach) may(ip netip.Addr) bool {
 	if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip == broadcast || ip.Is4() && ip.As4()[0] == 0 {
 		return false
 	}
-	return r.any || ip == r.one || !isSpecial(ip)
+	return r.any || ip == r.one || !isSpecial(ip) || r.like != elsewhere && r.like == networkOf(ip)
 }
 
 // isSpecial reports whether an address means something else to each who uses it, or to this host alone

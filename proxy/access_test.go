@@ -12,6 +12,7 @@ import (
 func TestAccessMatrix(t *testing.T) {
 	sources := map[string]func(b *bench) *client{
 		"stranger": (*bench).stranger, "inside": (*bench).inside, "peer": (*bench).peer,
+		"neighbour": (*bench).neighbour,
 	}
 	tests := []struct {
 		name, uri, route string
@@ -24,7 +25,10 @@ func TestAccessMatrix(t *testing.T) {
 		{"foreign loopback", "sip:bob@127.0.0.1:22", "", map[string]string{
 			"stranger": "403", "inside": "udp:127.0.0.1:22", "peer": "403"}},
 		{"foreign name of a private address", "sip:bob@rebound.example", "", map[string]string{
-			"stranger": "403", "inside": "udp:10.0.0.1:5060", "peer": "udp:192.0.2.51:5060"}},
+			"stranger": "403", "inside": "udp:10.0.0.1:5060", "peer": "udp:192.0.2.51:5060", "neighbour": "udp:10.0.0.1:5060"}},
+		{"private address", "sip:bob@10.0.0.1", "", map[string]string{"neighbour": "403"}},
+		{"name of the loopback", "sip:bob@home.example", "", map[string]string{"neighbour": "403", "peer": "403"}},
+		{"localhost", "sip:bob@localhost", "", map[string]string{"neighbour": "403", "peer": "403"}},
 		{"metadata service", "sip:bob@169.254.169.254", "", map[string]string{
 			"stranger": "403", "inside": "udp:169.254.169.254:5060", "peer": "403"}},
 		{"mapped loopback", "sip:bob@[::ffff:127.0.0.1]", "", map[string]string{
@@ -51,6 +55,8 @@ func TestAccessMatrix(t *testing.T) {
 				run(t, Config{}, func(b *bench) {
 					b.names["example.net"] = []string{"udp:192.0.2.50:5060"}
 					b.names["rebound.example"] = []string{"udp:10.0.0.1:5060", "udp:255.255.255.255:5060", "udp:192.0.2.51:5060"}
+					b.names["home.example"] = []string{"udp:127.0.0.1:5060"}
+					b.names["localhost"] = []string{"udp:127.0.0.1:5060"}
 					c := sources[who](b)
 					var lines []string
 					if tt.route != "" {

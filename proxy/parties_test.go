@@ -36,6 +36,13 @@ func (b *bench) peer() *client {
 	return c
 }
 
+// neighbour is a peer at a private address.
+func (b *bench) neighbour() *client {
+	c := b.client("tls:10.9.9.9:40000", Source{Relay: true, Reference: "example.net"})
+	c.src.Peer, c.src.Identity, c.src.LocalDomain = "partner", "example.net", "example.com"
+	return c
+}
+
 // send hands a message to the transaction layer as if it came over the client's flow.
 func (c *client) send(text string) {
 	c.b.t.Helper()
