@@ -62,6 +62,10 @@ func TestKept(t *testing.T) {
 		})
 	}
 	t.Run("ConnInfo", func(t *testing.T) {
+		eventually(t, "what was written is counted", func() bool {
+			i, _ := p.b.Connection(id(dialed.f))
+			return i.BytesOut > 0
+		})
 		i, ok := p.b.Connection(id(dialed.f))
 		if !ok || i.Direction != alias.Dialed || i.Reference != "example.net" || i.TLSVersion != "TLS 1.3" || i.CipherSuite == "" ||
 			i.BytesIn == 0 || i.BytesOut == 0 || i.HandshakeTime == 0 || i.CertificateExpiry.IsZero() || i.Remote != p.tls ||
