@@ -22,6 +22,11 @@ type Policy struct {
 	StrictEKU  bool // demand id-kp-sipDomain of RFC 5924; default: what TLS demands will do
 	MustStaple bool // honour the TLS feature status_request (RFC 7633) of a server's certificate; default: do not
 
+	// ServerAuthClients may present, as clients, a certificate whose extended key usage, or that of
+	// its CAs, is good for a server only: public CAs certify nothing else any more. A certificate
+	// with any of these identities is let pass so. Default: nobody.
+	ServerAuthClients Set
+
 	MaxNames      int // names in a certificate; more refuse it whole; 0: 8192
 	MaxChain      int // certificates that a peer may present; 0: 10
 	MaxChainBytes int // bytes of them together; 0: 128 KiB
@@ -62,6 +67,10 @@ type Peer struct {
 	// so that requests may go backwards over this connection: RFC 5923, Section 5. It is false
 	// for a client whose certificate could never serve, such as one limited to clientAuth.
 	MayAlias bool
+
+	// ServerAuthOnly tells that this client was let pass by Policy.ServerAuthClients: its extended
+	// key usage is good for a server only.
+	ServerAuthOnly bool
 
 	Fingerprint [32]byte  // SHA-256 of the certificate
 	NotAfter    time.Time // when the first certificate of the chain ends
@@ -175,6 +184,8 @@ func (v *Verifier) Verify(chain []*x509.Certificate, role Role, staple []byte) (
 		NotAfter:    ends(found.path),
 		Serial:      leaf.SerialNumber.Text(16),
 		Issuer:      describeName(leaf.Issuer),
+
+		ServerAuthOnly: found.relaxed,
 	}
 	if len(staple) == 0 || !until.IsZero() {
 		// A staple that did not count now may do so later, and say revoked.
@@ -209,6 +220,7 @@ type candidate struct {
 	set      Set
 	dropped  string // an identity that the path's constraints forbid
 	mayAlias bool
+	relaxed  bool      // its extended key usage is that of a server, and the role is Client
 	until    time.Time // when the first CRL ends that was asked, or zero
 }
 
@@ -224,6 +236,9 @@ func (c candidate) worth() int {
 	if c.mayAlias {
 		worth++
 	}
+	if !c.relaxed {
+		worth += 8 // a path that needs no leniency goes before any that does
+	}
 	return worth
 }
 
@@ -232,15 +247,14 @@ func (c candidate) worth() int {
 func (v *Verifier) choose(paths [][]*x509.Certificate, names altNames, role Role, now time.Time) (best candidate, f *fault) {
 	for _, path := range paths {
 		limits := newConstraints(path)
-		until, pf := v.checkPath(path, limits, role, now)
-		if pf != nil {
+		c := candidate{path: path}
+		c.set, c.dropped = names.identities(path[0], v.policy.CNFallback, limits.allowHost)
+		if pf := v.checkPath(&c, limits, role, now); pf != nil {
 			if f == nil {
 				f = pf
 			}
 			continue
 		}
-		c := candidate{path: path, until: until}
-		c.set, c.dropped = names.identities(path[0], v.policy.CNFallback, limits.allowHost)
 		c.mayAlias = role == Server || checkExtKeyUsage(path, Server, v.policy.StrictEKU) == nil
 		if best.path == nil || c.worth() > best.worth() {
 			best = c
@@ -252,22 +266,27 @@ func (v *Verifier) choose(paths [][]*x509.Certificate, names altNames, role Role
 	return best, f
 }
 
-// checkPath makes those checks of a path that crypto/x509 leaves out. It returns when the first CRL
-// ends that was asked, or the zero time.
-func (v *Verifier) checkPath(path []*x509.Certificate, limits *constraints, role Role, now time.Time) (until time.Time, f *fault) {
-	if f := checkKeys(path); f != nil {
-		return until, f
+// checkPath makes those checks of a candidate's path that crypto/x509 leaves out. It notes when the
+// first CRL ends that was asked, and whether the path holds by leniency only.
+func (v *Verifier) checkPath(c *candidate, limits *constraints, role Role, now time.Time) (f *fault) {
+	if f := checkKeys(c.path); f != nil {
+		return f
 	}
-	if f := checkKeyUsage(path); f != nil {
-		return until, f
+	if f := checkKeyUsage(c.path); f != nil {
+		return f
 	}
-	if f := checkExtKeyUsage(path, role, v.policy.StrictEKU); f != nil {
-		return until, f
+	if f := checkExtKeyUsage(c.path, role, v.policy.StrictEKU); f != nil {
+		lenient := role == Client && c.set.Overlaps(v.policy.ServerAuthClients)
+		if !lenient || checkExtKeyUsage(c.path, Server, v.policy.StrictEKU) != nil {
+			return f
+		}
+		c.relaxed = true
 	}
-	if f := limits.checkURIs(path); f != nil {
-		return until, f
+	if f := limits.checkURIs(c.path); f != nil {
+		return f
 	}
-	return v.crls.check(path, now)
+	c.until, f = v.crls.check(c.path, now)
+	return f
 }
 
 // ends returns when the first certificate of path ends.

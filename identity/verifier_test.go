@@ -347,3 +347,49 @@ func TestReasonsHaveWords(t *testing.T) {
 		t.Error("a reason that is none has a word")
 	}
 }
+
+// TestServerAuthClients: a peer that can get nothing but serverAuth certificates may be let in with one
+// by name; nobody else is, and no other usage becomes good by it.
+func TestServerAuthClients(t *testing.T) {
+	server, client, code := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageCodeSigning
+	root := newRoot(t)
+	listed, err := NewSet("Example.NET")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lenient := policyOf(root)
+	lenient.ServerAuthClients = listed
+	strict := lenient
+	strict.StrictEKU = true
+	for _, c := range []struct {
+		name   string
+		names  []asn1.RawValue
+		leaf   func(*x509.Certificate)
+		ca     func(*x509.Certificate)
+		reason Reason
+		only   bool // by leniency
+	}{
+		{name: "listed", names: uriNames("sip:example.net"), leaf: ekus(server), ca: ekus(), only: true},
+		{name: "one of its names listed", names: uriNames("sip:example.net", "sip:b.example.net"), leaf: ekus(server), ca: ekus(), only: true},
+		{name: "not listed", names: uriNames("sip:example.com"), leaf: ekus(server), ca: ekus(), reason: ReasonExtKeyUsage},
+		{name: "below a listed name", names: uriNames("sip:b.example.net"), leaf: ekus(server), ca: ekus(), reason: ReasonExtKeyUsage},
+		{name: "the CA too", names: uriNames("sip:example.net"), leaf: ekus(server), ca: ekus(server), only: true},
+		{name: "only the CA", names: uriNames("sip:example.net"), leaf: ekus(oidSIPDomain), ca: ekus(server), only: true},
+		{name: "needs no leniency", names: uriNames("sip:example.net"), leaf: ekus(server, client), ca: ekus()},
+		{name: "other usage", names: uriNames("sip:example.net"), leaf: ekus(code), ca: ekus(), reason: ReasonExtKeyUsage},
+		{name: "other usage of the CA", names: uriNames("sip:example.net"), leaf: ekus(server), ca: ekus(code), reason: ReasonExtKeyUsage},
+		{name: "neither role", names: uriNames("sip:example.net"), leaf: ekus(server), ca: ekus(client), reason: ReasonExtKeyUsage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			chain := root.ca("issuer", c.ca).leaf(c.names, c.leaf).chain()
+			peer := wantReason(t, mustVerifier(t, lenient), chain, Client, c.reason)
+			if c.reason == ReasonNone && (peer.ServerAuthOnly != c.only || !peer.MayAlias) {
+				t.Errorf("%+v", peer)
+			}
+			if c.only {
+				wantReason(t, mustVerifier(t, policyOf(root)), chain, Client, ReasonExtKeyUsage)
+				wantReason(t, mustVerifier(t, strict), chain, Client, ReasonExtKeyUsage)
+			}
+		})
+	}
+}
