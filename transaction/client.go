@@ -1,8 +1,6 @@
 package transaction
 
 import (
-	"errors"
-
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
@@ -31,9 +29,12 @@ type path struct {
 	id        uint64
 	transport sipaddr.Transport
 	identity  string
+	gone      bool // FlowClosed has said so
 }
 
-func pathOf(f Flow) path { return path{f, f.ID(), f.Transport(), f.Identity()} }
+func pathOf(f Flow) path {
+	return path{flow: f, id: f.ID(), transport: f.Transport(), identity: f.Identity()}
+}
 
 // takes reports whether a response that came from another path may be one to what was sent over p: it
 // came over the same connection, or over the same kind of transport from whoever p leads to.
@@ -151,15 +152,15 @@ func (l *Layer) response(m *sip.Message, src *Source) {
 	c.carryOut(&w)
 }
 
-// FlowClosed says that a connection is gone and why. The client transactions on it that wait for a final
-// response fail; those whose INVITE was being worked on are canceled over a new connection. It looks at
+// FlowClosed says that a connection is gone, or that nothing more will come over it, and why. The client
+// transactions on it that wait for a final response fail; those whose INVITE was being worked on are canceled over a new connection. It looks at
 // every transaction.
 func (l *Layer) FlowClosed(id uint64, err error) {
 	if id == 0 {
 		return
 	}
 	if err == nil {
-		err = errors.New("connection closed")
+		err = errGone
 	}
 	ev := event{kind: evClosed}
 	if l.cfg.Reconnect == nil {
@@ -175,8 +176,8 @@ func (l *Layer) FlowClosed(id uint64, err error) {
 			for t := head; t != nil; {
 				next := t.chain
 				if c := t.client; c != nil && c.path.id == id && c.machine.outstanding() {
+					c.path.gone = true
 					w := c.stepFor(ev, now, nil, err)
-					w.gone = true
 					work = append(work, dueWork{client: c, cwork: w})
 				}
 				t = next
@@ -195,7 +196,8 @@ func (l *Layer) FlowClosed(id uint64, err error) {
 // The caller holds the shard's mu.
 func (c *Client) stepFor(ev event, now instant, resp *sip.Message, cause error) (w clientWork) {
 	w.acts = c.step(ev, now)
-	w.flow, w.sent, w.ack, w.canceler, w.resp = c.path.flow, c.sent, c.ack, c.canceler, resp
+	w.flow, w.gone = c.path.flow, c.path.gone
+	w.sent, w.ack, w.canceler, w.resp = c.sent, c.ack, c.canceler, resp
 	switch {
 	case w.acts&passResponse != 0:
 		w.call = upcall{user: c.user, resp: resp}

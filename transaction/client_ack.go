@@ -2,12 +2,16 @@ package transaction
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/tandem-sip/tandem/sip"
 )
 
 // The ACK for a final response other than 2xx: RFC 3261, Section 17.1.1.3. The ACK for a 2xx is the
 // user's, who sends it by the flow itself.
+
+// errGone is why an ACK does not go over the flow of its INVITE.
+var errGone = errors.New("connection closed")
 
 // acknowledge sends the ACK for w.resp, or the one that was sent before.
 func (c *Client) acknowledge(w *clientWork) {
@@ -26,7 +30,10 @@ func (c *Client) acknowledge(w *clientWork) {
 		c.ack, c.sent, c.canceler = ack, "", nil
 		c.shard.mu.Unlock()
 	}
-	err := w.flow.Send(ack)
+	err := errGone
+	if !w.gone {
+		err = w.flow.Send(ack)
+	}
 	if err == nil {
 		return
 	}

@@ -130,7 +130,7 @@ func (l *Layer) Outstanding(conn uint64) int {
 			for ; c != nil; c = c.chain {
 				switch {
 				case !c.machine.outstanding():
-				case conn == 0 || c.client != nil && c.client.path.id == conn:
+				case conn == 0 || c.client != nil && c.client.path.id == conn && !c.client.path.gone:
 					n++
 				case c.server != nil:
 					flows = append(flows, c.server.src.Flow)

@@ -86,8 +86,14 @@ func (c *Conn) ended(err error) {
 		c.abort(err)
 		return
 	}
-	if c.advance(Draining) {
+	begun := c.advance(Draining)
+	if begun {
 		c.t.forget(c)
+	}
+	if c.t.cfg.Ended != nil && c.State() == Draining {
+		c.t.protect(func() { c.t.cfg.Ended(c.id) })
+	}
+	if begun {
 		c.drain()
 		if c.advance(Closing) {
 			c.finishWriting()

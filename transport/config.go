@@ -80,6 +80,11 @@ type Config struct {
 	// Outstanding tells how many transactions still need the connection, which decides how long
 	// closing it waits (RFC 5923, Section 8.3). Nil: none.
 	Outstanding func(alias.ConnID) int
+	// Ended is told that the peer has ended its side of a connection, by its closure alert or a FIN,
+	// while requests may still be outstanding: no response will come over it, though those to the
+	// peer's own requests still go out. Handler.Closed follows when that is done. It is called by the
+	// goroutine of the connection and must not block. Nil: nobody is told.
+	Ended func(alias.ConnID)
 
 	// SentBy is the host that UDP and TCP put into Via and Record-Route. Default: the IP address of
 	// the listener, or on an unspecified one the sent-by host of the first domain.

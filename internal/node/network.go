@@ -127,3 +127,9 @@ func connectError(h proxy.Hop, err error) *proxy.ConnectError {
 
 // outstanding tells how many transactions still need a connection: RFC 5923, Section 8.3.
 func (n *Node) outstanding(id alias.ConnID) int { return n.layer.Outstanding(uint64(id)) }
+
+var errEnded = errors.New("peer ended its side of the connection")
+
+// ended tells the client transactions of a connection that they will get no response over it: their requests
+// go over new ones, CANCELs and ACKs included (RFC 5923, Section 8.1). Server transactions still answer.
+func (n *Node) ended(id alias.ConnID) { n.layer.FlowClosed(uint64(id), errEnded) }

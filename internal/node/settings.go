@@ -24,6 +24,7 @@ func (n *Node) transportConfig() (transport.Config, error) {
 		Logger:           n.log,
 		Judge:            func(ci transport.ConnInfo) any { return n.judge.of(ci) },
 		Outstanding:      n.outstanding,
+		Ended:            n.ended,
 		Limits:           framing.Limits{StartLine: cfg.Limits.StartLine, Header: cfg.Limits.Header, Body: cfg.Limits.Body},
 		HandshakeTimeout: cfg.Timers.Handshake,
 		HeaderTimeout:    cfg.Timers.HeaderRead,
@@ -40,14 +41,9 @@ func (n *Node) transportConfig() (transport.Config, error) {
 	if len(cfg.Trust.CA) == 0 {
 		return out, nil // nobody to believe: plain transports only
 	}
-	verifier, err := identity.NewVerifier(identity.Policy{
-		Roots:      cfg.Trust.CA,
-		CRLs:       cfg.Trust.CRL,
-		CNFallback: cfg.Trust.CNFallback,
-		StrictEKU:  cfg.Trust.StrictEKU,
-	})
+	verifier, err := newVerifier(cfg)
 	if err != nil {
-		return out, fmt.Errorf("%s: trust: %w", cfg.File, err)
+		return out, err
 	}
 	for _, d := range cfg.Domains {
 		if len(d.Certificate.Certificate) == 0 {
@@ -60,6 +56,33 @@ func (n *Node) transportConfig() (transport.Config, error) {
 		out.Domains = append(out.Domains, dom)
 	}
 	return out, nil
+}
+
+// newVerifier returns what believes, or not, the certificates of peers.
+func newVerifier(cfg *config.Config) (*identity.Verifier, error) {
+	var lenient []string
+	for _, p := range cfg.Peers {
+		if p.ServerAuthClient {
+			lenient = append(lenient, p.Identities...)
+		}
+	}
+	serverAuth, err := identity.NewSet(lenient...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: peers: %w", cfg.File, err)
+	}
+	v, err := identity.NewVerifier(identity.Policy{
+		Roots:             cfg.Trust.CA,
+		CRLs:              cfg.Trust.CRL,
+		CNFallback:        cfg.Trust.CNFallback,
+		StrictEKU:         cfg.Trust.StrictEKU,
+		MustStaple:        cfg.Trust.MustStaple,
+		MaxNames:          cfg.Trust.MaxNames,
+		ServerAuthClients: serverAuth,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: trust: %w", cfg.File, err)
+	}
+	return v, nil
 }
 
 // resolveConfig makes the settings of the resolver: it finds what the listeners can reach.
