@@ -75,6 +75,11 @@ type Trust struct {
 	CNFallback bool
 	// StrictEKU demands id-kp-sipDomain (RFC 5924) instead of any usage that suits TLS.
 	StrictEKU bool
+	// MustStaple refuses a server whose certificate promises a stapled OCSP response and that sends
+	// none that is good (RFC 7633).
+	MustStaple bool
+	// MaxNames is how many names a certificate may have; one with more is refused whole.
+	MaxNames int
 }
 
 // Domain is a served domain: one that this proxy is responsible for.
@@ -113,6 +118,11 @@ type Peer struct {
 	ReferenceIdentity string
 	// DeclineAlias refuses the peer's offers of connection reuse.
 	DeclineAlias bool
+	// ServerAuthClient lets the peer present, as a client, a certificate for servers only.
+	ServerAuthClient bool
+	// InheritIdentity lets requests inside a dialog that go to an IP address authenticate the peer by
+	// the identity that it proved when the dialog was made.
+	InheritIdentity bool
 	// TrustIdentity believes what the peer says about its users: Access.UntrustedHeaders are left alone.
 	TrustIdentity bool
 }
@@ -174,6 +184,7 @@ type Timers struct {
 // defaults returns what an empty file would mean, were it valid.
 func defaults() *Config {
 	return &Config{
+		Trust: Trust{MaxNames: 8192},
 		Access: Access{UntrustedHeaders: []string{
 			"P-Asserted-Identity",           // RFC 3325, Section 9.1
 			"P-Preferred-Identity",          // RFC 3325, Section 6

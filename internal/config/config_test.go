@@ -37,11 +37,15 @@ func TestSampleHasDefaults(t *testing.T) {
 	}{
 		{"trust.cn_fallback", got.Trust.CNFallback, want.Trust.CNFallback},
 		{"trust.eku", got.Trust.StrictEKU, want.Trust.StrictEKU},
+		{"trust.must_staple", got.Trust.MustStaple, want.Trust.MustStaple},
+		{"trust.max_names", got.Trust.MaxNames, want.Trust.MaxNames},
 		{"access.untrusted_headers", got.Access.UntrustedHeaders, want.Access.UntrustedHeaders},
 		{"log", got.Log, want.Log},
 		{"limits", got.Limits, want.Limits},
 		{"timers", got.Timers, want.Timers},
 		{"peers[0].alias", got.Peers[0].DeclineAlias, false},
+		{"peers[0].client_certificate", got.Peers[0].ServerAuthClient, false},
+		{"peers[0].dialog_identity", got.Peers[0].InheritIdentity, false},
 		{"peers[0].trust_identity", got.Peers[0].TrustIdentity, false},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
@@ -110,6 +114,8 @@ peers:
     addresses: [192.0.2.0/24, "2001:db8::1"]
     reference_identity: example.net
     alias: decline
+    client_certificate: serverauth
+    dialog_identity: inherit
 routes:
   - match: {domain: example.com}
     to: sip:127.0.0.1:5070;transport=udp
@@ -146,7 +152,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("access: %+v", cfg.Access)
 	}
 	p := cfg.Peers[0]
-	if p.Identities[0] != "example.net" || p.Addresses[1].String() != "2001:db8::1/128" || !p.DeclineAlias || p.ReferenceIdentity != "example.net" {
+	if p.Identities[0] != "example.net" || p.Addresses[1].String() != "2001:db8::1/128" || !p.DeclineAlias || !p.ServerAuthClient || !p.InheritIdentity || p.ReferenceIdentity != "example.net" {
 		t.Errorf("peer: %+v", p)
 	}
 	if r := cfg.Routes[0]; r.Domain != "example.com" || r.To[0].URI.Port != 5070 || r.To[0].Q != 1 {

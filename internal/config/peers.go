@@ -13,16 +13,18 @@ import (
 func (v value) readPeers(cfg *Config) {
 	for _, item := range v.items() {
 		var p Peer
-		alias := "accept"
+		alias, certificate, dialog := "accept", "clientauth", "strict"
 		item.fields([]field{
 			{"name", func(v value) { p.Name, _ = v.text() }},
 			{"identities", func(v value) { p.Identities = v.readNames() }},
 			{"addresses", func(v value) { p.Addresses = v.readPrefixes() }},
 			{"reference_identity", func(v value) { p.ReferenceIdentity = v.readName() }},
 			{"alias", func(v value) { v.readOneOf(&alias, "accept", "decline") }},
+			{"client_certificate", func(v value) { v.readOneOf(&certificate, "clientauth", "serverauth") }},
+			{"dialog_identity", func(v value) { v.readOneOf(&dialog, "strict", "inherit") }},
 			{"trust_identity", func(v value) { v.readBool(&p.TrustIdentity) }},
 		})
-		p.DeclineAlias = alias == "decline"
+		p.DeclineAlias, p.ServerAuthClient, p.InheritIdentity = alias == "decline", certificate == "serverauth", dialog == "inherit"
 		cfg.Peers = append(cfg.Peers, p)
 	}
 }
@@ -82,6 +84,20 @@ func (r *reader) checkPeers(cfg *Config) {
 		if p.ReferenceIdentity != "" && len(p.Addresses) == 0 {
 			r.warnAt(key+".reference_identity", "it is never asked for: it says who is at the peer's `addresses`, and there are none")
 		}
+		r.checkLeniency(cfg, p, key)
+	}
+}
+
+// checkLeniency finds leniency towards a peer that can have no effect.
+func (r *reader) checkLeniency(cfg *Config, p *Peer, key string) {
+	if p.ServerAuthClient && cfg.Trust.StrictEKU {
+		r.problemAt(key+".client_certificate", "trust.eku is strict, so that a certificate for servers only is refused all the same: take one of the two out")
+	}
+	if p.ServerAuthClient && len(p.Identities) == 0 {
+		r.problemAt(key+".client_certificate", "it holds for certificates that name the peer, and the peer has no `identities`: add them")
+	}
+	if p.InheritIdentity && len(p.Identities) == 0 {
+		r.problemAt(key+".dialog_identity", "it holds for a peer that proved who it is, and the peer has no `identities`: add them")
 	}
 }
 

@@ -30,6 +30,8 @@ func (v value) readTrust(t *Trust) {
 			v.readOneOf(&word, "compatible", "strict")
 			t.StrictEKU = word == "strict"
 		}},
+		{"must_staple", func(v value) { v.readBool(&t.MustStaple) }},
+		{"max_names", func(v value) { v.readInt(&t.MaxNames, 1, 65536) }},
 	})
 	v.checkCRLs(t)
 }
