@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/tandem-sip/tandem/identity"
@@ -37,10 +40,21 @@ func serverTLS(cr *credentials) *tls.Config {
 	// crypto/tls would use the keys of the listener's config for all that GetConfigForClient
 	// returns, so that a session of one domain could be resumed with another. Each config has keys
 	// of its own, which it rotates.
-	cfg.WrapSession = cfg.EncryptTicket
+	cfg.WrapSession = func(cs tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		ticket, err := cfg.EncryptTicket(cs, session)
+		if err == nil && len(ticket) > maxTicket {
+			// The certificate of the client is in it. Whoever shows this gets a full handshake.
+			return []byte("none"), nil
+		}
+		return ticket, err
+	}
 	cfg.UnwrapSession = cfg.DecryptTicket
 	return cfg
 }
+
+// maxTicket is the largest session ticket in bytes that is worth sending, and offering in a
+// ClientHello. TLS has room for 64 KiB.
+const maxTicket = 16 << 10
 
 // listenerTLS returns the config of the listeners, which picks the domain by SNI.
 func (t *Transport) listenerTLS(set *domainSet) *tls.Config {
@@ -111,6 +125,10 @@ func (t *Transport) greet(ctx context.Context, s *stream, cr *credentials, to si
 			t.count.authFailed.Add(1)
 			return nil, nil, sh.auth
 		}
+		if refusedHere(err) {
+			t.count.authFailed.Add(1)
+			return nil, nil, &AuthError{To: to, Reference: reference, Err: err}
+		}
 		return nil, nil, &DialError{To: to, Handshake: true, Timeout: errors.Is(err, os.ErrDeadlineExceeded), Err: err}
 	}
 	_ = s.SetDeadline(time.Time{})
@@ -119,6 +137,21 @@ func (t *Transport) greet(ctx context.Context, s *stream, cr *credentials, to si
 		t.count.resumed.Add(1)
 	}
 	return conn, sh.peer, nil
+}
+
+// refusedHere reports whether a handshake failed for what the server showed, such as a certificate
+// that cannot be read or a signature that does not fit: it came to its end without proof of a name.
+// What is left are the network, the server's own refusal, and what is no TLS at all.
+func refusedHere(err error) bool {
+	var network net.Error
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &network), errors.As(err, &record):
+		return false
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, syscall.ECONNRESET):
+		return false
+	}
+	return true
 }
 
 // sessions keeps the sessions of one address and reference identity in the cache of a domain, so
