@@ -254,3 +254,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestRouteToInternationalName: a next hop may be written as it is read.
+func TestRouteToInternationalName(t *testing.T) {
+	const text = "listen: [udp://127.0.0.1:5060]\nroutes:\n  - to: [\"<sip:bücher.example:5061;transport=tls>;q=0.5\", \"sip:ü@BÜCHER.example\", \"sip:bücher@example.com\"]\n"
+	_, err := Parse([]byte(text), t.TempDir(), "x.yaml")
+	if err == nil {
+		t.Fatal("a user part that is not ASCII is accepted")
+	}
+	cfg, err := Parse([]byte(strings.NewReplacer("ü@", "u@", "bücher@", "b@").Replace(text)), t.TempDir(), "x.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"xn--bcher-kva.example", "xn--bcher-kva.example", "example.com"} {
+		if got := cfg.Routes[0].To[i].URI.Host; got != want {
+			t.Errorf("host %q, want %q", got, want)
+		}
+	}
+}

@@ -3,9 +3,11 @@ package config
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sip"
 )
 
@@ -69,7 +71,7 @@ func (v value) target(s string) (Target, bool) {
 		}
 		t.Q = n
 	}
-	uri, err := sip.ParseURI(text)
+	uri, err := sip.ParseURI(asciiHost(text))
 	switch {
 	case err != nil || !uri.IsSIP():
 		v.problem("%q is no SIP URI: write one such as sip:127.0.0.1:5070;transport=udp", text)
@@ -80,6 +82,21 @@ func (v value) target(s string) (Target, bool) {
 	}
 	t.URI = uri
 	return t, true
+}
+
+// asciiHost puts the host of a URI into A-labels, which an operator may have written otherwise.
+func asciiHost(uri string) string {
+	_, rest, _ := strings.Cut(uri, ":")
+	if end := strings.IndexAny(rest, ";?"); end >= 0 {
+		rest = rest[:end]
+	}
+	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	host, _ := splitPort(rest)
+	name, ok := identity.Normalize(host)
+	if !ok || strings.IndexFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
+		return uri
+	}
+	return strings.Replace(uri, host, name, 1)
 }
 
 // checkRoutes finds rules that are never asked, and served domains that lead nowhere.
