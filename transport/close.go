@@ -29,7 +29,10 @@ func (c *Conn) beginClose(cause error) bool {
 	// Ends when the closure alert may be sent, DrainTimeout at the latest; Run waits for it.
 	go func() {
 		defer c.t.wg.Done()
-		c.drain()
+		if !c.drain() {
+			// RFC 5923, Section 8.3: what still waits is abandoned, and told so.
+			c.tellEnded()
+		}
 		c.beginClosing()
 	}()
 	return true
@@ -55,11 +58,19 @@ func (c *Conn) blame(cause error) {
 	c.mu.Unlock()
 }
 
-// drain waits until no transaction needs c any more, or DrainTimeout has passed, or c is dead.
-func (c *Conn) drain() {
+// tellEnded tells that no response comes over c any more.
+func (c *Conn) tellEnded() {
+	if c.t.cfg.Ended != nil {
+		c.t.protect(func() { c.t.cfg.Ended(c.id) })
+	}
+}
+
+// drain waits until no transaction needs c any more, or DrainTimeout has passed, or c is dead. It reports whether
+// none does.
+func (c *Conn) drain() bool {
 	outstanding := c.t.cfg.Outstanding
 	if outstanding == nil {
-		return
+		return true
 	}
 	end := time.Now().Add(c.t.cfg.DrainTimeout)
 	pause := 5 * time.Millisecond
@@ -69,13 +80,14 @@ func (c *Conn) drain() {
 		select {
 		case <-timer.C:
 		case <-c.dead:
-			return
+			return false
 		case <-c.t.quit:
-			return
+			return false
 		}
 		pause = min(2*pause, 250*time.Millisecond)
 		timer.Reset(pause)
 	}
+	return outstanding(c.id) == 0
 }
 
 // ended is what the reader does when nothing more will come: err is nil after the peer's closure
@@ -90,8 +102,8 @@ func (c *Conn) ended(err error) {
 	if begun {
 		c.t.forget(c)
 	}
-	if c.t.cfg.Ended != nil && c.State() == Draining {
-		c.t.protect(func() { c.t.cfg.Ended(c.id) })
+	if c.State() == Draining {
+		c.tellEnded()
 	}
 	if begun {
 		c.drain()

@@ -80,9 +80,9 @@ type Config struct {
 	// Outstanding tells how many transactions still need the connection, which decides how long
 	// closing it waits (RFC 5923, Section 8.3). Nil: none.
 	Outstanding func(alias.ConnID) int
-	// Ended is told that the peer has ended its side of a connection, by its closure alert or a FIN,
-	// while requests may still be outstanding: no response will come over it, though those to the
-	// peer's own requests still go out. Handler.Closed follows when that is done. It is called by the
+	// Ended is told that no response will come over a connection, while requests may still be outstanding: the
+	// peer has ended its side by its closure alert or a FIN, or sent what cannot be framed, or DrainTimeout is
+	// over. Responses to the peer's own requests still go out. Handler.Closed follows when that is done. It is called by the
 	// goroutine of the connection and must not block. Nil: nobody is told.
 	Ended func(alias.ConnID)
 
@@ -121,8 +121,12 @@ type Config struct {
 	// Default: no pings. A peer that answered one and leaves a later one unanswered for PongTimeout
 	// is given up; one that never answers is not asked to.
 	PingInterval time.Duration
-	// PongTimeout default 10 s: RFC 5626, Section 4.4.1.
+	// PongTimeout default 10 s: RFC 5626, Section 4.4.1. After half of it the connection is suspected: no
+	// request finds it any more, until something is heard from it.
 	PongTimeout time.Duration
+	// SuspectAfter is how many transactions in a row may end without any answer (Transport.Suspect) before
+	// their connection is suspected and probed. Default 3; negative: never.
+	SuspectAfter int
 
 	// QueueBytes bounds what waits to be written on one connection whose peer does not take it.
 	// Default 256 KiB. Above it requests are turned away; a connection on which a response finds no
@@ -210,6 +214,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		if *x.n <= 0 {
 			*x.n = x.def
 		}
+	}
+	if cfg.SuspectAfter == 0 {
+		cfg.SuspectAfter = 3
 	}
 	if cfg.MaxPerSource <= 0 {
 		cfg.MaxPerSource = max(1, cfg.MaxConnections/4*3)

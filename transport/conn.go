@@ -60,6 +60,9 @@ type Conn struct {
 	pingSent  atomic.Int64 // when the ping was sent that is still unanswered; 0: none
 	pingNext  atomic.Int64 // when the next one is due
 	hasPonged atomic.Bool  // the peer is known to answer pings
+	// unanswered counts the transactions that ended without any answer since the last message.
+	unanswered atomic.Int32
+	suspected  atomic.Bool
 
 	// refused is guarded by domain.mu: alias rows that were asked for and not made, for Explain.
 	refused []alias.Verdict
@@ -73,6 +76,8 @@ type Conn struct {
 	finish   bool // the queue takes nothing more; the writer sends the closure alert when it is empty
 	cause    error
 	aborted  bool
+
+	suspicion suspicion
 
 	// The fields below are owned by the goroutine that reads.
 	in          *buffer // bytes of messages; nil: none
@@ -127,7 +132,6 @@ func (c *Conn) advance(to State) bool {
 // start registers c with its transport and starts its goroutines. It reports false, having closed
 // c, when the transport is closed already.
 func (c *Conn) start() bool {
-	c.decoder.PongOnly = c.direction == alias.Dialed && c.t.cfg.PingInterval > 0
 	c.judge()
 	if !c.t.register(c) {
 		_ = c.stream.Close()

@@ -62,6 +62,7 @@ func (c *Conn) readLoop() error {
 		case err == errFraming:
 			c.advance(Draining)
 			c.t.forget(c)
+			c.tellEnded()
 			c.beginClosing()
 			return c.discard()
 		}
@@ -125,6 +126,11 @@ func (c *Conn) handle() error {
 		rest = rest[n:]
 		switch kind {
 		case framing.Ping:
+			if c.pingSent.Swap(0) != 0 {
+				// Two pongs with no message between them look like one ping and a pong.
+				c.hasPonged.Store(true)
+				continue
+			}
 			ping = true
 			c.t.count.pings.Add(1)
 		case framing.Pong:
@@ -132,6 +138,9 @@ func (c *Conn) handle() error {
 			c.hasPonged.Store(true)
 		case framing.Message:
 			c.messages++
+			if c.unanswered.Load() != 0 {
+				c.unanswered.Store(0)
+			}
 			c.t.count.messagesIn.Add(1)
 			c.deliver(string(unit))
 		}

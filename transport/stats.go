@@ -41,6 +41,8 @@ type Stats struct {
 	QueueFull        uint64 // messages turned away
 	Stalled          uint64 // connections closed because the peer takes nothing
 	NoPong           uint64 // connections closed because a ping was not answered
+	Suspected        uint64 // connections probed because a ping, or transactions in a row, were not answered
+	Wedged           uint64 // of them, those closed because nothing came after unanswered transactions
 	Truncated        uint64 // TLS connections that ended without a closure alert
 	Panics           uint64 // of the handler and of callbacks
 	RefusedFull      uint64 // accepted connections closed at once: MaxConnections
@@ -51,6 +53,7 @@ type Stats struct {
 	DialsRefused     uint64 // MaxDials and MaxWaiters
 	RepliesLost      uint64 // responses whose connection was gone, and no new one could be made
 	RepliesRedialed  uint64 // responses for which a new connection was made or found
+	RepliesRescued   uint64 // of them and of the lost ones, those that waited to be written when the first one broke
 	LargeOverTCP     uint64 // requests that went by TCP for their size
 	LargeOverUDP     uint64 // of them, those that fell back to UDP
 }
@@ -66,6 +69,7 @@ type counters struct {
 	refusedFull, refusedSource, refusedPending           atomic.Uint64
 	acceptErrors, dialsRefused, repliesLost, repliesBack atomic.Uint64
 	largeTCP, largeUDP                                   atomic.Uint64
+	suspected, wedged, repliesRescued                    atomic.Uint64
 	aliases                                              [64]atomic.Uint64 // by alias.Reason
 }
 
@@ -93,6 +97,7 @@ func (t *Transport) Stats() Stats {
 		HandshakeTimeout: c.hsTimeout.Load(), AcceptErrors: c.acceptErrors.Load(), DialsRefused: c.dialsRefused.Load(),
 		RepliesLost: c.repliesLost.Load(), RepliesRedialed: c.repliesBack.Load(),
 		LargeOverTCP: c.largeTCP.Load(), LargeOverUDP: c.largeUDP.Load(),
+		Suspected: c.suspected.Load(), Wedged: c.wedged.Load(), RepliesRescued: c.repliesRescued.Load(),
 		AliasRows: make(map[string]int), Aliases: make(map[alias.Reason]uint64),
 	}
 	for i := range c.aliases {

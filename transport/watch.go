@@ -18,6 +18,7 @@ func (t *Transport) watch() {
 	if p := t.cfg.PingInterval; p > 0 {
 		every = min(every, max(p/4, 10*time.Millisecond))
 	}
+	every = min(every, max(t.cfg.PongTimeout/4, 10*time.Millisecond))
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var conns []*Conn
@@ -51,17 +52,15 @@ func (c *Conn) look(now time.Time) {
 		return
 	}
 	interval := c.t.cfg.PingInterval
-	if interval <= 0 || c.direction != alias.Dialed {
+	if c.confirm(now) || interval <= 0 || c.direction != alias.Dialed {
 		return
 	}
 	switch sent := c.pingSent.Load(); {
-	case sent != 0 && c.hasPonged.Load() && now.UnixNano()-sent > int64(c.t.cfg.PongTimeout):
-		// RFC 5626, Section 4.4.1: the flow has failed.
-		c.t.count.noPong.Add(1)
-		c.abort(errNoPong)
+	case sent != 0 && c.hasPonged.Load() && now.UnixNano()-sent > int64(c.t.cfg.PongTimeout)/2:
+		c.suspect(errNoPong, now, time.Unix(0, sent).Add(c.t.cfg.PongTimeout))
 	case now.UnixNano() >= c.pingNext.Load():
 		c.pingNext.Store(now.Add(interval).UnixNano())
-		if c.send([]byte("\r\n\r\n")) == nil {
+		if c.send(pingText) == nil {
 			c.pingSent.CompareAndSwap(0, now.UnixNano())
 		}
 	}

@@ -91,16 +91,19 @@ func (c *Conn) writeLoop() {
 		switch {
 		case aborted:
 			if out != nil {
+				c.rescue(out.b)
 				putBuffer(out)
 			}
 			return
 		case out != nil:
 			err := c.write(out.b, since)
-			putBuffer(out)
 			if err != nil {
 				c.abort(err)
-				return
+				c.rescue(out.b)
+				putBuffer(out)
+				continue // for what was queued meanwhile
 			}
+			putBuffer(out)
 		case finish:
 			c.sendClosureAlert()
 			return
