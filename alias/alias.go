@@ -61,8 +61,47 @@ type Verdict struct {
 type Decision struct {
 	Conn       ConnID
 	Reason     Reason
+	Basis      Basis     // what was relaxed, whether there is reuse or not
 	Considered []Verdict // the rows of the address, in the order of choice; only from Explain
 }
 
 // Reuse reports whether the connection Conn carries the request.
-func (d Decision) Reuse() bool { return d.Reason == Reuse }
+func (d Decision) Reuse() bool {
+	return d.Reason == Reuse || d.Reason == ReuseByConfiguredReference || d.Reason == ReuseByDialog
+}
+
+// On returns d as the answer to a question whose reference had that basis, with a reason that tells
+// so.
+func (d Decision) On(b Basis) Decision {
+	d.Basis = b
+	if d.Reuse() {
+		d.Reason = [...]Reason{ByURI: Reuse, ByConfiguration: ReuseByConfiguredReference, ByDialog: ReuseByDialog}[b]
+	}
+	return d
+}
+
+// Basis tells where the reference came from, the name that a peer has to prove. All but the first
+// are for next hops that are IP addresses, which no certificate proves, and are used only where that
+// is configured.
+type Basis uint8
+
+// The bases.
+const (
+	ByURI           Basis = iota // the host of the next-hop URI: RFC 5922, Section 7.3
+	ByConfiguration              // the name that is configured for the peer at the address
+	ByDialog                     // the name that the peer proved when the dialog was made
+)
+
+// String returns "uri", "configured_reference" or "dialog".
+func (b Basis) String() string {
+	switch b {
+	case ByConfiguration:
+		return "configured_reference"
+	case ByDialog:
+		return "dialog"
+	}
+	return "uri"
+}
+
+// MarshalText returns what String returns.
+func (b Basis) MarshalText() ([]byte, error) { return []byte(b.String()), nil }

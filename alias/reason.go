@@ -19,6 +19,9 @@ const (
 	NoReference                    // the next hop is not a domain name, so that no identity can match it
 	TooManyRows                    // the connection, or the table, has as many rows as it may
 	BadRow                         // the row has no connection or no address
+
+	ReuseByConfiguredReference // reused, for the name that is configured for the IP address
+	ReuseByDialog              // reused, for the name that the peer proved when the dialog was made
 )
 
 var reasons = [...]string{
@@ -35,6 +38,9 @@ var reasons = [...]string{
 	NoReference:      "no_reference",
 	TooManyRows:      "too_many_rows",
 	BadRow:           "bad_row",
+
+	ReuseByConfiguredReference: "reuse_by_configured_reference",
+	ReuseByDialog:              "reuse_by_dialog",
 }
 
 // Reasons returns every reason that a decision or a refused row can have, for counters that start

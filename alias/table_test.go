@@ -321,6 +321,29 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestBasis: what was relaxed shows in the reason of reuse, and beside any other.
+func TestBasis(t *testing.T) {
+	table := New("example.com", Config{})
+	mustAdd(t, table, row(t, 1, peer1, "example.net"))
+	reused, not := table.Find(addr(t, peer1), "example.net", testNow), table.Find(addr(t, peer1), "example.org", testNow)
+	for _, c := range []struct {
+		basis  Basis
+		word   string
+		reason Reason
+	}{{ByURI, "uri", Reuse}, {ByConfiguration, "configured_reference", ReuseByConfiguredReference}, {ByDialog, "dialog", ReuseByDialog}} {
+		text, err := c.basis.MarshalText()
+		if err != nil || string(text) != c.word {
+			t.Errorf("basis %q, want %q", text, c.word)
+		}
+		if d := reused.On(c.basis); d.Reason != c.reason || !d.Reuse() || d.Conn != 1 || d.Basis != c.basis {
+			t.Errorf("%v: %+v", c.basis, d)
+		}
+		if d := not.On(c.basis); d.Reason != IdentityMismatch || d.Reuse() || d.Basis != c.basis {
+			t.Errorf("%v: %+v", c.basis, d)
+		}
+	}
+}
+
 func TestFindDoesNotAllocate(t *testing.T) {
 	table := New("example.com", Config{})
 	mustAdd(t, table, row(t, 1, peer1, "example.net"), row(t, 2, peer1, "example.org"))
