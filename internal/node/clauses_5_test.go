@@ -127,6 +127,7 @@ func allIdentities(t *testing.T) {
 // peer, the request does not go over the alias either.
 func sameDestination(t *testing.T) {
 	t.Run("would be delivered", func(t *testing.T) {
+		t.Parallel()
 		s := newStand(t, plan{})
 		there := s.sends("sip:bob@example.net", s.far).Conn // what a new connection finds
 		conn := s.offered("p2.example.net")
@@ -136,6 +137,7 @@ func sameDestination(t *testing.T) {
 		}
 	})
 	t.Run("another name", func(t *testing.T) {
+		t.Parallel()
 		s := newStand(t, plan{})
 		s.names("victim.example", "p2.example.net", s.far.Addr(), 5061)
 		s.offered("p2.example.net")
@@ -145,6 +147,7 @@ func sameDestination(t *testing.T) {
 		quiet(s.far)
 	})
 	t.Run("a certificate for clients only", func(t *testing.T) {
+		t.Parallel()
 		ca := siptest.NewCA(t)
 		s := newStand(t, plan{ca: ca})
 		client := siptest.NewPeer(t, siptest.PeerConfig{Name: "client", Addr: s.far.Addr(), Cert: ca.Issue(t, siptest.Spec{
@@ -157,6 +160,7 @@ func sameDestination(t *testing.T) {
 		s.notOver(conn, "sip:bob@example.net", s.far)
 	})
 	t.Run("a certificate that has ended", func(t *testing.T) {
+		t.Parallel()
 		ca := siptest.NewCA(t)
 		s := newStand(t, plan{ca: ca})
 		old := siptest.NewPeer(t, siptest.PeerConfig{Name: "old", Addr: s.far.Addr(), Handle: answerButInvite, Cert: ca.Issue(t, siptest.Spec{

@@ -261,7 +261,10 @@ func serverAuthenticatedFirst(t *testing.T) {
 			t.Errorf("%s: %d connections", name, n)
 		}
 	}
-	t.Run("resumed", func(t *testing.T) { resumedServer(t) })
+	t.Run("resumed", func(t *testing.T) {
+		t.Parallel()
+		resumedServer(t)
+	})
 }
 
 // resumedServer: on a resumed session, where no certificate is sent, the server is authenticated all the

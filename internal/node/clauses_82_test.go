@@ -235,6 +235,8 @@ func acceptedNeedsBoth(t *testing.T) {
 		t.Errorf("the wrong name is answered %d", got.StatusCode())
 	}
 	quiet(s.far)
+	s.far.Listen(sipaddr.TLS, 5062)
+	s.notOver(conn, "sip:bob@p2.example.net:5062;transport=tls", s.far)
 	other := s.elsewhere()
 	s.zone.Reset()
 	s.names("example.net", "b.example.net", other.Addr(), 5061)

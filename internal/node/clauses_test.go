@@ -20,7 +20,7 @@ import (
 
 // clauses has a test for each clause of the ledger, by its id: one map a chapter, in the file that is called
 // after it. They run against a whole proxy, over sockets.
-var clauses = join(chapter5, chapter81, chapter82)
+var clauses = join(chapter5, chapter81, chapter82, chapter83, chapter9)
 
 func join(chapters ...map[string]func(*testing.T)) map[string]func(*testing.T) {
 	all := make(map[string]func(*testing.T))
@@ -76,9 +76,10 @@ type plan struct {
 	ca      *siptest.CA       // who makes the certificates; nil: the bench's
 	port    uint16            // that far listens on and the DNS names; 0: 5061
 	deaf    bool              // far does not listen
-	manual  bool              // far answers nothing by itself
+	quiet   bool              // alice answers nothing by herself
 	tls     func(*tls.Config) // of far
 	domains []string          // served besides example.com; their proxy is "p1." and the domain
+	served  []string          // instead of example.com and domains
 }
 
 // answerButInvite is an endpoint that answers all but INVITE at once.
@@ -94,15 +95,16 @@ func newStand(t *testing.T, pl plan) *stand {
 	if pl.ca != nil {
 		s.ca = pl.ca
 	}
-	s.alice = s.agent("alice", answerButInvite)
+	answer := answerButInvite
+	if pl.quiet {
+		answer = nil
+	}
+	s.alice = s.agent("alice", answer)
 	s.p = s.virtual(pl)
 	if pl.far == nil {
 		pl.far = s.ca.Domain(t, "example.net", "p2.example.net")
 	}
 	cfg := siptest.PeerConfig{Name: "far", Cert: pl.far, Handle: answerButInvite, TLS: pl.tls}
-	if pl.manual {
-		cfg.Handle = nil
-	}
 	s.far = siptest.NewPeer(t, cfg)
 	if pl.port == 0 {
 		pl.port = 5061
@@ -124,7 +126,10 @@ func (s *stand) virtual(pl plan) *proxy {
 	fmt.Fprintf(&y, "trust: {ca: [%s]%s}\n", s.ca.WriteFile(s.t), pl.trust)
 	y.WriteString("domains:\n")
 	routes := ""
-	for _, d := range append([]string{p.domain}, pl.domains...) {
+	if pl.served == nil {
+		pl.served = append([]string{p.domain}, pl.domains...)
+	}
+	for _, d := range pl.served {
 		cert, key := s.ca.Domain(s.t, d, "p1."+d).WriteFiles(s.t)
 		fmt.Fprintf(&y, "  - {name: %[1]s, certificate: %[2]s, key: %[3]s, sent_by: p1.%[1]s}\n", d, cert, key)
 		routes += fmt.Sprintf("  - {match: {domain: %s}, to: \"sip:%s:5060\"}\n", d, s.alice.Addr())
@@ -283,3 +288,6 @@ func resolved(peer *siptest.Peer, port uint16) sipaddr.Resolved {
 func oids(list ...asn1.ObjectIdentifier) []asn1.ObjectIdentifier {
 	return append([]asn1.ObjectIdentifier{}, list...)
 }
+
+// codeSigning is a key usage that has nothing to do with TLS: RFC 5280, Section 4.2.1.12.
+var codeSigning = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 3}
