@@ -33,24 +33,25 @@ func (s State) String() string {
 // Conn is a TCP or TLS connection, dialed or accepted. It is made when its handshake has ended.
 type Conn struct {
 	// The fields below are set before the connection is shared, and never change.
-	t         *Transport
-	id        alias.ConnID
-	direction alias.Direction
-	local     netip.AddrPort
-	remote    netip.AddrPort
-	dialed    sipaddr.Resolved // what was dialed; zero when accepted
-	domain    *domain          // local domain; for plain TCP the one that has its table
-	ep        *endpoint
-	reference string         // dialed over TLS: the name that the peer proved
-	peer      *identity.Peer // nil: not authenticated
-	stream    *stream
-	tls       *tls.Conn // nil: plain TCP
-	plain     net.Conn  // where messages are read and written: tls or stream
-	opened    time.Time
-	handshake time.Duration
-	wake      chan struct{} // tells the writer that there is something to do; holds one
-	dead      chan struct{} // closed by abort: nothing can be carried any more
-	written   chan struct{} // closed when the writer has ended
+	t          *Transport
+	id         alias.ConnID
+	direction  alias.Direction
+	local      netip.AddrPort
+	remote     netip.AddrPort
+	dialed     sipaddr.Resolved // what was dialed; zero when accepted
+	domain     *domain          // local domain; for plain TCP the one that has its table
+	ep         *endpoint
+	reference  string         // dialed over TLS: the name that the peer proved
+	peer       *identity.Peer // nil: not authenticated
+	stream     *stream
+	tls        *tls.Conn // nil: plain TCP
+	plain      net.Conn  // where messages are read and written: tls or stream
+	opened     time.Time
+	handshake  time.Duration
+	generation uint64        // of the domains that it was made for
+	wake       chan struct{} // tells the writer that there is something to do; holds one
+	dead       chan struct{} // closed by abort: nothing can be carried any more
+	written    chan struct{} // closed when the writer has ended
 
 	// The fields below are atomic. state only grows, and only advance changes it.
 	state     atomic.Uint32
@@ -96,16 +97,17 @@ type Conn struct {
 // newConn makes a connection around s. The caller fills in the fields that do not change.
 func newConn(t *Transport, s *stream) *Conn {
 	c := &Conn{
-		t:       t,
-		id:      alias.ConnID(t.nextID.Add(1)),
-		local:   unmap(s.LocalAddr()),
-		remote:  unmap(s.RemoteAddr()),
-		stream:  s,
-		plain:   s,
-		opened:  time.Now(),
-		wake:    make(chan struct{}, 1),
-		dead:    make(chan struct{}),
-		written: make(chan struct{}),
+		t:          t,
+		id:         alias.ConnID(t.nextID.Add(1)),
+		local:      unmap(s.LocalAddr()),
+		remote:     unmap(s.RemoteAddr()),
+		stream:     s,
+		plain:      s,
+		opened:     time.Now(),
+		generation: t.domains.Load().generation,
+		wake:       make(chan struct{}, 1),
+		dead:       make(chan struct{}),
+		written:    make(chan struct{}),
 	}
 	c.decoder.Limits = t.cfg.Limits
 	c.lastUsed.Store(c.opened.UnixNano())
@@ -132,33 +134,17 @@ func (c *Conn) advance(to State) bool {
 // start registers c with its transport and starts its goroutines. It reports false, having closed
 // c, when the transport is closed already.
 func (c *Conn) start() bool {
-	c.judge()
+	c.judge(c.generation, false)
 	if !c.t.register(c) {
 		_ = c.stream.Close()
 		c.stream.release()
 		return false
 	}
+	// Update has not seen it when the domains changed before it was registered.
+	c.settled()
 	// Ends when the connection does; Run waits for it.
 	go c.serve()
 	return true
-}
-
-// judge makes the Source that the messages of c are given with.
-func (c *Conn) judge() {
-	src := &Source{
-		Flow:      Flow{conn: c},
-		Remote:    c.remote,
-		Local:     c.local,
-		Transport: c.ep.advertised.Transport,
-		Peer:      c.peer,
-	}
-	if c.tls != nil {
-		src.LocalDomain = c.domain.name
-	}
-	if c.t.cfg.Judge != nil {
-		src.User = c.t.cfg.Judge(c.info())
-	}
-	c.source.Store(src)
 }
 
 // serve reads until the connection ends, and closes it.

@@ -41,7 +41,7 @@ type dialer struct {
 	d      *domain
 	dl     *dial
 	key    dialKey
-	creds  *credentials
+	creds  *credentials   // as they were when the dial began; nil without a served domain
 	listen netip.AddrPort // whose IP address is dialed from
 	ep     *endpoint
 }
@@ -55,17 +55,20 @@ func (x *dialer) run(ctx context.Context) {
 	if err == nil && !c.start() {
 		err = ErrClosed
 	}
-	t.mu.Lock()
-	t.dialing--
-	t.mu.Unlock()
-	if err != nil {
+	if err == nil {
+		t.count.dialed.Add(1)
+		if err = c.turnedDown(); err != nil {
+			c = nil
+		}
+	} else {
 		t.count.dialsFailed.Add(1)
 		t.dismiss(netip.Addr{})
 		t.cfg.Logger.Debug("dial failed", "peer", x.key.to, "err", err)
 		c = nil
-	} else {
-		t.count.dialed.Add(1)
 	}
+	t.mu.Lock()
+	t.dialing--
+	t.mu.Unlock()
 	x.tell(c, err)
 }
 
@@ -92,6 +95,9 @@ func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 	if to.Transport != sipaddr.TLS {
 		c := newConn(t, s)
 		c.direction, c.dialed, c.domain, c.ep = alias.Dialed, to, x.d, x.ep
+		if x.creds != nil {
+			c.generation = x.creds.generation
+		}
 		return c, nil
 	}
 	tc, peer, err := t.greet(ctx, s, x.creds, to, x.key.reference)
@@ -104,7 +110,7 @@ func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 	c := newConn(t, s)
 	c.direction, c.dialed, c.domain, c.ep = alias.Dialed, to, x.d, x.ep
 	c.tls, c.plain, c.peer, c.reference = tc, tc, peer, x.key.reference
-	c.opened, c.handshake = begun, time.Since(begun)
+	c.opened, c.handshake, c.generation = begun, time.Since(begun), x.creds.generation
 	return c, nil
 }
 

@@ -138,14 +138,25 @@ func (t *Transport) makeDomains(domains []Domain, old *domainSet) (*domainSet, e
 	return set, nil
 }
 
-func (t *Transport) makeCredentials(dc Domain) (*credentials, error) {
+// check says what is missing.
+func (dc *Domain) check() error {
 	switch {
 	case dc.Name == "":
-		return nil, errors.New("transport: domain without a name")
+		return errors.New("transport: domain without a name")
 	case dc.Verifier == nil:
-		return nil, fmt.Errorf("transport: domain %s without a verifier", dc.Name)
+		return fmt.Errorf("transport: domain %s without a verifier", dc.Name)
 	case len(dc.Certificate.Certificate) == 0:
-		return nil, fmt.Errorf("transport: domain %s without a certificate", dc.Name)
+		return fmt.Errorf("transport: domain %s without a certificate", dc.Name)
+	}
+	if _, err := leafOf(&dc.Certificate); err != nil {
+		return fmt.Errorf("transport: certificate of domain %s: %w", dc.Name, err)
+	}
+	return nil
+}
+
+func (t *Transport) makeCredentials(dc Domain) (*credentials, error) {
+	if err := dc.check(); err != nil {
+		return nil, err
 	}
 	if dc.SentBy == "" {
 		dc.SentBy = dc.Name

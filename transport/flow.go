@@ -53,9 +53,7 @@ func (f Flow) Reliable() bool { return f.conn != nil }
 // User returns what Config.Judge answered about the far end of a connection, and nil over UDP.
 func (f Flow) User() any {
 	if f.conn != nil {
-		if src := f.conn.source.Load(); src != nil {
-			return src.User
-		}
+		return f.conn.settled().User
 	}
 	return nil
 }

@@ -35,6 +35,9 @@ type ConnInfo struct {
 	BytesIn, BytesOut uint64        // in: as they came from the socket; out: before encryption
 	Queued            int           // bytes that wait to be written
 	State             State
+	// Distrusted is for Config.Judge alone: Update has brought rules under which the peer is not believed any
+	// more, or its local domain not served. What it has begun may still come to its end.
+	Distrusted bool
 }
 
 func (c *Conn) info() ConnInfo {

@@ -179,6 +179,7 @@ func (l *listener) answer(s *stream) (*Conn, error) {
 	c := newConn(t, s)
 	c.direction, c.tls, c.plain = alias.Accepted, tc, tc
 	c.domain, c.peer, c.ep = sh.domain, sh.peer, t.endpoint(sh.creds, l.addr)
+	c.generation = sh.creds.generation
 	c.opened, c.handshake = begun, time.Since(begun)
 	return c, nil
 }

@@ -154,7 +154,7 @@ func (c *Conn) handle() error {
 
 // deliver parses one message and gives it to the handler.
 func (c *Conn) deliver(raw string) {
-	src := c.source.Load()
+	src := c.settled()
 	m, err := sip.Parse(raw)
 	if err != nil {
 		c.t.malformed(m, err, src)
@@ -183,7 +183,7 @@ func (c *Conn) framingError(err error) {
 		}
 	}
 	c.blame(err)
-	c.t.malformed(m, err, c.source.Load())
+	c.t.malformed(m, err, c.settled())
 }
 
 // pong answers the pings of one read with a single pong: RFC 5626, Section 3.5.1.

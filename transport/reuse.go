@@ -62,7 +62,8 @@ func (t *Transport) Flow(h Hop, done func(Flow, alias.Decision, error)) {
 // flowTLS looks into the alias table of the local domain. alone is set for a request that has
 // waited for the dial of another reference identity in vain.
 func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, error)) {
-	d := t.domains.Load().find(h.LocalDomain)
+	set := t.domains.Load()
+	d := set.find(h.LocalDomain)
 	switch {
 	case d == nil:
 		done(Flow{}, alias.Decision{}, ErrUnknownDomain)
@@ -72,19 +73,35 @@ func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, e
 		return
 	}
 	d.mu.Lock()
-	// Both conditions of RFC 5923, Section 8.1 and RFC 5923, Section 8.2: address and identity.
-	dec := d.table.Find(h.To, h.Reference, time.Now())
-	if dec.Reuse() {
-		if c := d.conns[dec.Conn]; c != nil && c.State() == Open {
-			d.mu.Unlock()
-			done(Flow{conn: c}, dec, nil)
-			return
-		}
-		dec = alias.Decision{Reason: alias.Closing}
+	c, dec := d.findLocked(h)
+	for c != nil && c.source.Load().generation < set.generation {
+		// Update has not come to it yet, and it may not hold any more.
+		d.mu.Unlock()
+		c.review(set)
+		d.mu.Lock()
+		c, dec = d.findLocked(h)
+	}
+	if c != nil {
+		d.mu.Unlock()
+		done(Flow{conn: c}, dec, nil)
+		return
 	}
 	x, err := t.joinLocked(d, dialKey{to: h.To, reference: h.Reference}, alone, waiter{h, dec, done})
 	d.mu.Unlock()
 	t.launch(x, err, dec, done)
+}
+
+// findLocked returns the connection that may carry a request, or nil and why there is none. d.mu is held.
+func (d *domain) findLocked(h Hop) (*Conn, alias.Decision) {
+	// Both conditions of RFC 5923, Section 8.1 and RFC 5923, Section 8.2: address and identity.
+	dec := d.table.Find(h.To, h.Reference, time.Now())
+	if !dec.Reuse() {
+		return nil, dec
+	}
+	if c := d.conns[dec.Conn]; c != nil && c.State() == Open {
+		return c, dec
+	}
+	return nil, alias.Decision{Reason: alias.Closing}
 }
 
 // flowTCP uses a connection that this side dialed for the same local domain. A connection that was
@@ -190,9 +207,8 @@ func (x *dialer) prepare() error {
 	if !ln.addr.IsValid() {
 		return ErrNoListener
 	}
-	x.listen = ln.addr
+	x.listen, x.creds = ln.addr, x.d.creds.Load()
 	if x.key.to.Transport == sipaddr.TLS {
-		x.creds = x.d.creds.Load()
 		x.ep = t.endpoint(x.creds, ln.addr)
 	} else if x.ep = ln.ep; x.ep == nil {
 		x.ep = plainEndpoint(sipaddr.TCP, ln.addr, t.plainHost(ln.addr))
@@ -273,20 +289,26 @@ func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uin
 		Resolved:    sipaddr.Resolved{AddrPort: netip.AddrPortFrom(c.remote.Addr(), port), Transport: sipaddr.TLS},
 		LocalDomain: d.name, Conn: c.id, Direction: alias.Accepted, LastUsed: time.Now(),
 	}
+	creds := d.creds.Load()
 	reason := alias.Reuse
 	if c.peer == nil || !c.peer.MayAlias {
 		reason = alias.Unauthenticated // RFC 5923, Section 9.2
 	} else {
 		row.Identities, row.Fingerprint, row.NotAfter = c.peer.Identities, c.peer.Fingerprint, c.peer.NotAfter
-		if decline := d.creds.Load().DeclineAlias; decline != nil && decline(row.Identities) {
+		if decline := creds.DeclineAlias; decline != nil && decline(row.Identities) {
 			reason = alias.DeclinedByPolicy // RFC 5923, Section 8.2
 		}
 	}
+	d.mu.Lock()
+	if d.creds.Load() != creds {
+		// Update may have taken back the rows of c already, which this decision knows nothing of.
+		d.mu.Unlock()
+		return c.decideAlias(m, transport, port)
+	}
+	defer d.mu.Unlock()
 	if c.State() != Open {
 		return alias.Closing // RFC 5923, Section 8.3
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if reason == alias.Reuse {
 		row.MadeBy = m.CallID()
 		_, reason = d.table.Add(row)

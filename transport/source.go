@@ -23,4 +23,6 @@ type Source struct {
 	Peer *identity.Peer
 	// User is what Config.Judge answered.
 	User any
+
+	generation uint64 // of the domains that it was judged under
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,13 +220,8 @@ func (t *Transport) Close() error {
 // closeGrace is how long Close lets a connection take for what it has begun.
 const closeGrace = 200 * time.Millisecond
 
-// Update replaces the served domains. Those whose name stays keep their alias table and their
-// connections; every peer is held against the new Verifier, and a connection whose peer does not
-// pass any more, or whose domain is not served any more, begins to close. New handshakes use the
-// new certificates; sessions from before are not resumed.
-func (t *Transport) Update(domains []Domain) error {
-	t.updating.Lock()
-	defer t.updating.Unlock()
+// Check returns the error that Update would return for domains, and changes nothing.
+func (t *Transport) Check(domains []Domain) error {
 	if len(domains) == 0 {
 		for _, l := range t.cfg.Listen {
 			if l.Transport == sipaddr.TLS {
@@ -233,8 +229,35 @@ func (t *Transport) Update(domains []Domain) error {
 			}
 		}
 	}
-	old := t.domains.Load()
-	set, err := t.makeDomains(domains, old)
+	names := make(map[string]bool, len(domains))
+	for _, d := range domains {
+		if err := d.check(); err != nil {
+			return err
+		}
+		name := strings.ToLower(d.Name)
+		if names[name] {
+			return fmt.Errorf("transport: domain %s is there twice", d.Name)
+		}
+		names[name] = true
+	}
+	return nil
+}
+
+// Update replaces the served domains. Those whose name stays keep their alias table and their
+// connections; every peer is held against the new Verifier, and a connection whose peer does not
+// pass any more, or whose domain is not served any more, begins to close. New handshakes use the
+// new certificates; sessions from before are not resumed. After an error, which is one that Check
+// returns too, everything is as it was.
+//
+// Config.Judge is asked about every connection anew. From the moment that Update has begun to ask, no
+// request is sent or taken in over a connection that was not held against the new domains.
+func (t *Transport) Update(domains []Domain) error {
+	t.updating.Lock()
+	defer t.updating.Unlock()
+	if err := t.Check(domains); err != nil {
+		return err
+	}
+	set, err := t.makeDomains(domains, t.domains.Load())
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
-	"github.com/tandem-sip/tandem/identity"
 )
 
 // watchEvery is how often watch looks at every connection. What it looks for is never urgent.
@@ -64,32 +63,4 @@ func (c *Conn) look(now time.Time) {
 			c.pingSent.CompareAndSwap(0, now.UnixNano())
 		}
 	}
-}
-
-// review holds c against the domains that Update has brought.
-func (c *Conn) review(set *domainSet) {
-	if c.tls != nil {
-		served := false
-		for _, d := range set.list {
-			served = served || d == c.domain
-		}
-		if !served {
-			c.beginClose(ErrUnknownDomain)
-			return
-		}
-		if c.peer != nil {
-			role := identity.Client
-			if c.direction == alias.Dialed {
-				role = identity.Server
-			}
-			cs := c.tls.ConnectionState()
-			if _, err := c.domain.creds.Load().Verifier.VerifyConnection(cs, role, c.reference); err != nil {
-				c.t.cfg.Logger.Info("peer is no longer trusted", "conn", uint64(c.id), "peer", c.remote, "err", err)
-				c.beginClose(errTrust)
-				return
-			}
-			c.reconsider()
-		}
-	}
-	c.judge()
 }
