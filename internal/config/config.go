@@ -125,6 +125,10 @@ type Peer struct {
 	InheritIdentity bool
 	// TrustIdentity believes what the peer says about its users: Access.UntrustedHeaders are left alone.
 	TrustIdentity bool
+	// Keepalive is the time between pings on connections with the peer; 0: none.
+	Keepalive time.Duration
+	// Connect lists SIP URIs of the peer to which connections stand open before they are needed.
+	Connect []*sip.URI
 }
 
 // Route sends requests for a domain to given next hops instead of those that RFC 3263 finds.
@@ -155,10 +159,19 @@ type Log struct {
 type Limits struct {
 	// Connections is the number of connections open at once, dialed and accepted together.
 	Connections int
-	// ConnectionsPerSource is the number of accepted connections from one source address.
-	ConnectionsPerSource int
-	// Transactions is the number of transactions alive at once, client and server together.
+	// ConnectionsPerSource is the number of accepted connections from one source address, and
+	// ConnectionsPerIdentity that of one identity.
+	ConnectionsPerSource, ConnectionsPerIdentity int
+	// Handshakes is the number of accepted connections whose TLS handshake has not ended, and
+	// HandshakesPerSource that of them from one source address.
+	Handshakes, HandshakesPerSource int
+	// RowsPerConnection is the number of alias rows that one connection may have.
+	RowsPerConnection int
+	// Transactions is the number of server transactions alive at once, and as many client ones.
 	Transactions int
+	// TransactionsPerSource is the number of server transactions from one source address, and
+	// TransactionsPerIdentity that from one identity.
+	TransactionsPerSource, TransactionsPerIdentity int
 	// StartLine, Header and Body are the largest that a message may have.
 	StartLine, Header, Body int
 	// Queue is what may wait to be written on one connection.
@@ -179,6 +192,13 @@ type Timers struct {
 	HeaderRead, BodyRead time.Duration
 	// Drain is how long a stopping process waits for the transactions that it has.
 	Drain time.Duration
+	// Keepalive is the time between pings on connections with configured peers, unless a peer has a
+	// time of its own, and what is recommended to peers that offer to send them (RFC 6223). 0: none.
+	Keepalive time.Duration
+	// Pong is how long a ping may stay unanswered.
+	Pong time.Duration
+	// Recycle is the age at which a dialed connection is replaced by a new one; 0: never.
+	Recycle time.Duration
 }
 
 // defaults returns what an empty file would mean, were it valid.
@@ -202,13 +222,19 @@ func defaults() *Config {
 		}},
 		Log: Log{Level: slog.LevelInfo},
 		Limits: Limits{
-			Connections:          65536,
-			ConnectionsPerSource: 49152,
-			Transactions:         500000,
-			StartLine:            8 << 10,
-			Header:               32 << 10,
-			Body:                 256 << 10,
-			Queue:                256 << 10,
+			Connections:             65536,
+			ConnectionsPerSource:    49152,
+			ConnectionsPerIdentity:  49152,
+			Handshakes:              4096,
+			HandshakesPerSource:     3072,
+			RowsPerConnection:       8,
+			Transactions:            500000,
+			TransactionsPerSource:   375000,
+			TransactionsPerIdentity: 375000,
+			StartLine:               8 << 10,
+			Header:                  32 << 10,
+			Body:                    256 << 10,
+			Queue:                   256 << 10,
 		},
 		Timers: Timers{
 			T1:         500 * time.Millisecond, // RFC 3261, Section 17.1.1.1
@@ -220,6 +246,8 @@ func defaults() *Config {
 			HeaderRead: 5 * time.Second,
 			BodyRead:   10 * time.Second,
 			Drain:      32 * time.Second, // 64*T1: the longest that a transaction without Timer C lives
+			Keepalive:  30 * time.Second,
+			Pong:       10 * time.Second, // RFC 5626, Section 4.4.1
 		},
 	}
 }

@@ -47,6 +47,8 @@ func TestSampleHasDefaults(t *testing.T) {
 		{"peers[0].client_certificate", got.Peers[0].ServerAuthClient, false},
 		{"peers[0].dialog_identity", got.Peers[0].InheritIdentity, false},
 		{"peers[0].trust_identity", got.Peers[0].TrustIdentity, false},
+		{"peers[0].keepalive", got.Peers[0].Keepalive, want.Timers.Keepalive},
+		{"peers[0].connect", len(got.Peers[0].Connect), 0},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
 			t.Errorf("%s is %v in the sample, and %v by default", c.name, c.got, c.want)
@@ -163,6 +165,31 @@ func TestParse(t *testing.T) {
 	}
 	if cfg.Timers.T1 != 500*time.Millisecond {
 		t.Errorf("t1: %v", cfg.Timers.T1)
+	}
+}
+
+// TestShares: what one party may take of a limit follows the limit, unless the file says otherwise.
+func TestShares(t *testing.T) {
+	cfg, err := Parse([]byte(`
+listen: [udp://127.0.0.1:5060]
+limits: {connections: 100, transactions: 8, transactions_per_source: 7, handshakes: 1}
+timers: {keepalive: 5s}
+peers:
+  - {name: a, identities: [a.example], connect: ["sip:192.0.2.7;transport=tcp", "sip:a.example"]}
+  - {name: b, identities: [b.example], keepalive: 0s}
+`), t.TempDir(), "tandem.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := cfg.Limits
+	if l.ConnectionsPerSource != 75 || l.ConnectionsPerIdentity != 75 || l.HandshakesPerSource != 1 || l.TransactionsPerSource != 7 || l.TransactionsPerIdentity != 6 {
+		t.Errorf("limits: %+v", l)
+	}
+	if cfg.Peers[0].Keepalive != 5*time.Second || cfg.Peers[1].Keepalive != 0 {
+		t.Errorf("keepalive %v and %v", cfg.Peers[0].Keepalive, cfg.Peers[1].Keepalive)
+	}
+	if c := cfg.Peers[0].Connect; len(c) != 2 || c[0].Transport() != "tcp" {
+		t.Errorf("connect: %v", c)
 	}
 }
 

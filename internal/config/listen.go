@@ -98,6 +98,7 @@ func (v value) readAdmin(cfg *Config) {
 			return
 		}
 		cfg.Admin = addr
+		v.r.warnAt(v.key, "the admin API is not served by this version: nothing will listen on %s", addr)
 	}
 }
 

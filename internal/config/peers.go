@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sip"
@@ -12,7 +13,7 @@ import (
 // readPeers reads the known peers.
 func (v value) readPeers(cfg *Config) {
 	for _, item := range v.items() {
-		var p Peer
+		p := Peer{Keepalive: unset}
 		alias, certificate, dialog := "accept", "clientauth", "strict"
 		item.fields([]field{
 			{"name", func(v value) { p.Name, _ = v.text() }},
@@ -23,10 +24,40 @@ func (v value) readPeers(cfg *Config) {
 			{"client_certificate", func(v value) { v.readOneOf(&certificate, "clientauth", "serverauth") }},
 			{"dialog_identity", func(v value) { v.readOneOf(&dialog, "strict", "inherit") }},
 			{"trust_identity", func(v value) { v.readBool(&p.TrustIdentity) }},
+			{"keepalive", func(v value) { v.readInterval(&p.Keepalive, 24*time.Hour) }},
+			{"connect", func(v value) { p.Connect = v.readConnect() }},
 		})
 		p.DeclineAlias, p.ServerAuthClient, p.InheritIdentity = alias == "decline", certificate == "serverauth", dialog == "inherit"
 		cfg.Peers = append(cfg.Peers, p)
 	}
+}
+
+// unset stands for a keepalive that the file does not have, until that of timers is known.
+const unset time.Duration = -1
+
+// readConnect reads where connections are opened to before they are needed. What listens for datagrams has
+// none.
+func (v value) readConnect() (uris []*sip.URI) {
+	list, at := v.texts()
+	for i, s := range list {
+		t, ok := at[i].target(s)
+		switch {
+		case !ok:
+		case t.URI.Transport() != "" && t.URI.Transport() != "tcp" && t.URI.Transport() != "tls":
+			at[i].problem("%q asks for %s, which has no connections: write transport=tcp or transport=tls", s, strings.ToUpper(t.URI.Transport()))
+		case isLiteral(t.URI.Host) && t.URI.Transport() == "" && !t.URI.Secure():
+			at[i].problem("%q leads to UDP, which has no connections: add ;transport=tcp or ;transport=tls", s)
+		default:
+			uris = append(uris, t.URI)
+		}
+	}
+	return uris
+}
+
+// isLiteral tells whether the host of a URI is an IP address.
+func isLiteral(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
 }
 
 // readName reads a name that can stand in a certificate.
@@ -60,6 +91,9 @@ func (r *reader) checkPeers(cfg *Config) {
 	peerNames, ids := make(map[string]int), make(map[string]place)
 	for i := range cfg.Peers {
 		p, key := &cfg.Peers[i], index("peers", i)
+		if p.Keepalive == unset {
+			p.Keepalive = cfg.Timers.Keepalive
+		}
 		if p.Name == "" && r.lines[key+".name"] == 0 {
 			r.problemAt(key, "it has no name: add `name:`, which logs and metrics will show")
 		} else if line, twice := peerNames[p.Name]; twice && p.Name != "" {

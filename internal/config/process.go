@@ -26,12 +26,34 @@ func (v value) readLimits(l *Limits) {
 	v.fields([]field{
 		{"connections", func(v value) { v.readInt(&l.Connections, 1, 10_000_000) }},
 		{"connections_per_source", func(v value) { v.readInt(&l.ConnectionsPerSource, 1, 10_000_000) }},
+		{"connections_per_identity", func(v value) { v.readInt(&l.ConnectionsPerIdentity, 1, 10_000_000) }},
+		{"handshakes", func(v value) { v.readInt(&l.Handshakes, 1, 1_000_000) }},
+		{"handshakes_per_source", func(v value) { v.readInt(&l.HandshakesPerSource, 1, 1_000_000) }},
+		{"rows_per_connection", func(v value) { v.readInt(&l.RowsPerConnection, 1, 1000) }},
 		{"transactions", func(v value) { v.readInt(&l.Transactions, 1, 100_000_000) }},
+		{"transactions_per_source", func(v value) { v.readInt(&l.TransactionsPerSource, 1, 100_000_000) }},
+		{"transactions_per_identity", func(v value) { v.readInt(&l.TransactionsPerIdentity, 1, 100_000_000) }},
 		{"start_line", func(v value) { v.readSize(&l.StartLine, 256, 1<<20) }},
 		{"header", func(v value) { v.readSize(&l.Header, 1<<10, 16<<20) }},
 		{"body", func(v value) { v.readSize(&l.Body, 1<<10, 64<<20) }},
 		{"queue", func(v value) { v.readSize(&l.Queue, 4<<10, 1<<30) }},
 	})
+	// A share that is not given is three quarters of the whole, so that nobody alone takes all of it.
+	for _, x := range []struct {
+		key   string
+		share *int
+		of    int
+	}{
+		{"connections_per_source", &l.ConnectionsPerSource, l.Connections},
+		{"connections_per_identity", &l.ConnectionsPerIdentity, l.Connections},
+		{"handshakes_per_source", &l.HandshakesPerSource, l.Handshakes},
+		{"transactions_per_source", &l.TransactionsPerSource, l.Transactions},
+		{"transactions_per_identity", &l.TransactionsPerIdentity, l.Transactions},
+	} {
+		if v.r.lines[v.key+"."+x.key] == 0 {
+			*x.share = max(1, int(int64(x.of)*3/4))
+		}
+	}
 }
 
 // readTimers reads the waiting times. Their ranges keep the state machines apart from each other.
@@ -47,8 +69,23 @@ func (v value) readTimers(t *Timers) {
 		{"header_read", func(v value) { v.readDuration(&t.HeaderRead, 10*time.Millisecond, time.Minute) }},
 		{"body_read", func(v value) { v.readDuration(&t.BodyRead, 10*time.Millisecond, 10*time.Minute) }},
 		{"drain", func(v value) { v.readDuration(&t.Drain, 0, time.Hour) }},
+		{"keepalive", func(v value) { v.readInterval(&t.Keepalive, 24*time.Hour) }},
+		{"pong", func(v value) { v.readDuration(&t.Pong, 100*time.Millisecond, time.Minute) }},
+		{"recycle", func(v value) { v.readInterval(&t.Recycle, 365*24*time.Hour) }},
 	})
 	if t.T2 < t.T1 {
 		v.r.problemAt(v.key+".t2", "%v is less than t1 (%v), which retransmissions begin with: make it longer", t.T2, t.T1)
+	}
+}
+
+// readInterval reads how often something happens, at most once a second; 0s is never.
+func (v value) readInterval(to *time.Duration, high time.Duration) {
+	if s, ok := v.text(); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d != 0 && d < time.Second || d > high {
+			v.problem("%q is neither 0s (never) nor a time from 1s to %v: write a number with its unit, such as 30s or 24h", s, high)
+			return
+		}
+		*to = d
 	}
 }
