@@ -176,6 +176,11 @@ func (b *bench) Connect(h Hop, done func(Flow, error)) {
 	answer()
 }
 
+// reconnect gives the flow to the address of another one, as Connect does.
+func (b *bench) reconnect(old transaction.Flow, done func(transaction.Flow, error)) {
+	b.Connect(Hop{To: old.(*fakeFlow).to}, func(f Flow, err error) { done(f, err) })
+}
+
 func (b *bench) Reported(to sipaddr.Resolved, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -252,7 +257,7 @@ func newBench(t *testing.T, cfg Config) *bench {
 		t: t, user: &lateUser{}, names: map[string][]string{}, fails: map[string]error{},
 		refused: map[string]error{}, flows: map[string]*fakeFlow{}, broken: map[string]bool{},
 	}
-	b.layer = transaction.New(transaction.Config{User: b.user, MaxTransactions: maxTransactions})
+	b.layer = transaction.New(transaction.Config{User: b.user, MaxTransactions: maxTransactions, Reconnect: b.reconnect})
 	if cfg.Rules.Served == nil && cfg.Rules.Self == nil {
 		cfg.Rules = testRules()
 	}

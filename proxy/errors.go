@@ -21,8 +21,9 @@ func (a *attempt) Failed(_ *transaction.Client, err error) {
 		return
 	}
 	a.ended()
-	// Of an INVITE that the far side had begun to work on, the transaction layer takes leave with a CANCEL.
-	fresh := !a.provisional || !ctx.invite
+	// What the far side has begun to work on is sent to nobody else. Of an INVITE the transaction layer takes
+	// leave with a CANCEL.
+	fresh := !a.provisional
 	replay := fresh && !timeout && !a.replay && !ctx.closed && !a.cancelled && a.flow.Reliable()
 	again := !ctx.closed && !a.cancelled && fresh && !(timeout && !ctx.invite)
 	ctx.mu.Unlock()

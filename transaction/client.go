@@ -236,6 +236,9 @@ func (c *Client) carryOut(w *clientWork) {
 	if w.acts&sendCancel != 0 {
 		c.sendCancel(w)
 	}
+	if w.acts&tellTimeout != 0 && c.layer.cfg.TimedOut != nil {
+		c.layer.cfg.TimedOut(w.flow)
+	}
 	if !w.mine {
 		return
 	}

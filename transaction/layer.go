@@ -28,6 +28,9 @@ type Config struct {
 	// calls done once, at once or later. It is used for exactly two things: a CANCEL, and the ACK for a
 	// final response other than 2xx (RFC 5923, Section 8.1). Nil: they are given up.
 	Reconnect func(old Flow, done func(Flow, error))
+	// TimedOut is told of each flow over which a client transaction ended by ErrTimeout. It is called without a
+	// lock held and must not block. Nil: nobody is told.
+	TimedOut func(Flow)
 	// OwnSentBy reports whether the sent-by of a Via is one that this element writes. A response whose top
 	// Via has another is dropped: RFC 3261, Section 18.1.2. Nil: all are taken.
 	OwnSentBy func(via *sip.Via) bool

@@ -3,6 +3,8 @@ package transaction
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +101,44 @@ func TestServerInviteNoAck(t *testing.T) {
 		after(32 * time.Second)
 		f.expect(t, "over a connection", "100", "486")
 		u.expect(t, "Timer H", "request INVITE", "server failed: timeout")
+		expectEmpty(t, l)
+	})
+}
+
+// The connection broke before the final response arrived, and the client sends the INVITE again over another one:
+// RFC 3261, Section 17.2.1.
+func TestServerInviteAgainOverConnection(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, l *Layer, u *testUser) {
+		first, second := tls(1, "a"), tls(2, "a")
+		l.Receive(parse(t, invite()), source(first))
+		l.Receive(parse(t, invite()), source(second))
+		first.expect(t, "before the answer", "100", "100")
+		answer(t, u.last(), invite(), 486)
+		l.Receive(parse(t, invite()), source(second))
+		first.expect(t, "the answer again", "486", "486")
+		u.expect(t, "one request", "request INVITE")
+		l.Receive(parse(t, ack()), source(second))
+		expectEmpty(t, l)
+	})
+}
+
+// Whoever keeps the connections is told over which of them nothing was answered.
+func TestTimedOut(t *testing.T) {
+	var told []uint64
+	bubble(t, Config{TimedOut: func(f Flow) { told = append(told, f.ID()) }}, func(t *testing.T, l *Layer, u *testUser) {
+		for id, method := range []string{"INVITE", "BYE", "OPTIONS"} {
+			branch := fmt.Sprint(cookie, id)
+			f := tls(uint64(id+1), "b")
+			if _, err := l.Start([]byte(request(method, "pc.example.org;branch="+branch)), branch, method, f, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.FlowClosed(3, errors.New("reset"))
+		after(32 * time.Second)
+		if slices.Sort(told); !slices.Equal(told, []uint64{1, 2}) {
+			t.Errorf("told of %v", told)
+		}
+		u.expect(t, "failures", "failed: transport", "failed: timeout", "failed: timeout")
 		expectEmpty(t, l)
 	})
 }

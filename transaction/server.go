@@ -162,7 +162,11 @@ func (s *Server) carryOut(w *serverWork) {
 func (s *Server) Respond(b []byte, status int) error {
 	invite := s.machine.kind == ServerInvite // fixed, like reliable
 	var kept []byte
-	if !s.machine.reliable && (!invite || status < 200 || status >= 300) {
+	switch {
+	case invite && status >= 300:
+		// Over a connection as well: when it breaks, the client may send the request again over another one.
+		kept = bytes.Clone(b)
+	case !s.machine.reliable && (!invite || status < 200):
 		kept = bytes.Clone(b)
 	}
 	toTag := ""

@@ -125,6 +125,14 @@ func connectError(h proxy.Hop, err error) *proxy.ConnectError {
 	return out
 }
 
+// timedOut tells the transport of a connection over which a request was not answered, so that it suspects one
+// that leads to nobody.
+func (n *Node) timedOut(f transaction.Flow) {
+	if id := f.ID(); id != 0 {
+		n.net.Suspect(alias.ConnID(id))
+	}
+}
+
 // outstanding tells how many transactions still need a connection: RFC 5923, Section 8.3.
 func (n *Node) outstanding(id alias.ConnID) int { return n.layer.Outstanding(uint64(id)) }
 

@@ -71,6 +71,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		Timers:          timers(cfg),
 		MaxTransactions: cfg.Limits.Transactions,
 		Reconnect:       n.reconnect,
+		TimedOut:        n.timedOut,
 		Logger:          log,
 	})
 	n.core = proxy.New(proxy.Config{
