@@ -50,14 +50,14 @@ func (m *model) add(r Row) Reason {
 		return TooManyRows
 	}
 	m.rows = slices.Insert(m.rows, 0, r)
-	n := 0
+	n, oldest := 0, 0
 	for i, o := range m.rows {
 		if o.Resolved == r.Resolved && o.Fingerprint == r.Fingerprint {
-			if n++; n > m.cfg.MaxRowsPerPeer {
-				m.rows = slices.Delete(m.rows, i, i+1)
-				break
-			}
+			n, oldest = n+1, i
 		}
+	}
+	if n > m.cfg.MaxRowsPerPeer {
+		m.rows = slices.Delete(m.rows, oldest, oldest+1)
 	}
 	return Reuse
 }
