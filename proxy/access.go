@@ -15,7 +15,7 @@ import (
 // mayRelay reports whether a request may go to a next hop that we do not serve.
 func (p *plan) mayRelay(to *sip.URI) bool {
 	for _, cl := range p.claims {
-		if p.core.signer.valid(cl, p.callID, to) {
+		if p.rules.keys.valid(cl, p.callID, to) {
 			p.signed, p.claim = true, cl
 			break
 		}

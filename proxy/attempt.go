@@ -154,7 +154,7 @@ func (b *branch) start(a *attempt, raw []byte) {
 	cancel := false
 	if !a.over {
 		if ctx.invite {
-			a.timerC = time.AfterFunc(core.timerC, a.timeC)
+			a.timerC = time.AfterFunc(ctx.plan.rules.timerC, a.timeC)
 		}
 		// The request may have been cancelled, or answered elsewhere, while it was being sent.
 		cancel = ctx.invite && ctx.closed && !a.cancelled

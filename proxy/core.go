@@ -46,10 +46,9 @@ type Core struct {
 	forwarded  func(time.Duration)
 	log        *slog.Logger
 
-	seed   maphash.Seed // of loop hashes
-	signer *signer
-	rules  atomic.Pointer[ruleSet]
-	stats  counters
+	seed  maphash.Seed // of loop hashes
+	rules atomic.Pointer[ruleSet]
+	stats counters
 }
 
 // New makes a Core. It starts nothing.
@@ -72,13 +71,26 @@ func New(cfg Config) *Core {
 		key = make([]byte, 32)
 		_, _ = rand.Read(key) // never fails: crypto/rand ends the program first
 	}
-	c.signer = newSigner(key)
+	if len(cfg.Rules.DialogKey) == 0 {
+		cfg.Rules.DialogKey = key
+	}
 	c.Update(cfg.Rules)
 	return c
 }
 
 // Update puts other rules in place. Requests that are under way keep those that they began with.
-func (c *Core) Update(r Rules) { c.rules.Store(compile(r)) }
+func (c *Core) Update(r Rules) {
+	s := compile(r)
+	if s.timerC = r.TimerC; s.timerC <= minTimerC {
+		s.timerC = c.timerC
+	}
+	var keys *keyring
+	if old := c.rules.Load(); old != nil {
+		keys = old.keys
+	}
+	s.keys = keys.turn(r.DialogKey)
+	c.rules.Store(s)
+}
 
 var _ transaction.User = (*Core)(nil)
 

@@ -30,7 +30,7 @@ func (p *plan) backToken() string {
 		return ""
 	}
 	cl := claim{reference: p.from.Reference, special: p.backSpecial(u)}
-	return p.core.signer.params(p.callID, u, cl)
+	return p.rules.keys.now.params(p.callID, u, cl)
 }
 
 // recordRoute returns our Record-Route values for a request that leaves over a flow: the one for the far side
@@ -120,7 +120,7 @@ func (a *attempt) forthParams(to *sip.URI) string {
 		}
 	}
 	p := &a.b.ctx.plan
-	return p.core.signer.params(p.callID, to, cl)
+	return p.rules.keys.now.params(p.callID, to, cl)
 }
 
 // proved returns the name that the far side proved when the request was sent over a secured flow, "" for an address

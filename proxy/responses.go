@@ -56,7 +56,7 @@ func (a *attempt) provisionalResponse(resp *sip.Message, status int) {
 	if a.timerC != nil && !a.over && status > 100 {
 		// RFC 3261, Section 16.7 item 2. After a CANCEL the time is not prolonged.
 		if !a.cancelled {
-			a.timerC.Reset(ctx.plan.core.timerC)
+			a.timerC.Reset(ctx.plan.rules.timerC)
 		}
 	}
 	// RFC 4320, Section 4.1: to other requests there is no provisional response but 100, which each hop makes.

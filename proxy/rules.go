@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -24,6 +25,11 @@ type Rules struct {
 	Routes []Route
 	// UntrustedHeaders are removed from requests of sources that are not trusted. nil: DefaultUntrustedHeaders.
 	UntrustedHeaders []string
+	// TimerC is that of Config for these rules. Zero: as Config has it.
+	TimerC time.Duration
+	// DialogKey is the secret for dialog tokens from now on; what the one before it has signed stays good, so that
+	// the dialogs of that time go on. nil: the one in force.
+	DialogKey []byte
 }
 
 // Domain is a served domain.
@@ -70,6 +76,8 @@ type ruleSet struct {
 	routes    []route
 	untrusted []string
 	byPeer    bool // some rule looks at the peer
+	timerC    time.Duration
+	keys      *keyring
 }
 
 // served is a domain with its name as it is compared. Names that are handed out are these, not parts of a message

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -37,6 +38,29 @@ type mac struct {
 	out []byte
 }
 
+// keyring has the keys that tokens are good by. It never changes.
+type keyring struct {
+	key    []byte
+	now    *signer
+	before *signer // of the key that was in force before; nil: there was none
+}
+
+// turn returns the keyring with another key in force, if that is one. k may be nil for the first.
+func (k *keyring) turn(key []byte) *keyring {
+	switch {
+	case k == nil:
+		return &keyring{key: bytes.Clone(key), now: newSigner(key)}
+	case len(key) == 0 || bytes.Equal(key, k.key):
+		return k
+	}
+	return &keyring{key: bytes.Clone(key), now: newSigner(key), before: k.now}
+}
+
+// valid reports whether a claim is one of ours and allows a request with that Call-ID to go to a next hop.
+func (k *keyring) valid(cl claim, callID string, to *sip.URI) bool {
+	return k.now.valid(cl, callID, to) || k.before != nil && k.before.valid(cl, callID, to)
+}
+
 // claim is what one of our own Route values says about where the request may go.
 type claim struct{ token, reference, special string }
 
@@ -60,7 +84,7 @@ func (s *signer) token(callID string, to *sip.URI, cl claim) string {
 	return t
 }
 
-// valid reports whether a claim is one of ours and allows a request with that Call-ID to go to a next hop.
+// valid reports whether a claim is signed by the key of s.
 func (s *signer) valid(cl claim, callID string, to *sip.URI) bool {
 	return subtle.ConstantTimeCompare([]byte(cl.token), []byte(s.token(callID, to, cl))) == 1
 }
