@@ -20,7 +20,7 @@ import (
 
 // clauses has a test for each clause of the ledger, by its id: one map a chapter, in the file that is called
 // after it. They run against a whole proxy, over sockets.
-var clauses = join(chapter5, chapter81, chapter82, chapter83, chapter9)
+var clauses = join(chapter5, chapter81, chapter82, chapter83, chapter9, chapter6)
 
 func join(chapters ...map[string]func(*testing.T)) map[string]func(*testing.T) {
 	all := make(map[string]func(*testing.T))
