@@ -92,14 +92,15 @@ func answerable(m *sip.Message) bool {
 }
 
 // Malformed answers what could not be parsed or framed, without a transaction. m is what was understood of it, and
-// may be nil. There is no answer to a response, to an ACK, or to what has no Via that leads back
+// may be nil. There is no answer to a response, to an ACK, or to a datagram that has no Via that leads back
 // (RFC 3261, Section 8.2.6 and RFC 3261, Section 18.2.2).
 func (c *Core) Malformed(m *sip.Message, err error, src *transaction.Source) {
 	c.stats.malformed.Add(1)
 	if m == nil || src == nil || src.Flow == nil || !m.IsRequest() || m.Method() == "" || m.Method() == sip.MethodAck {
 		return
 	}
-	if !answerable(m) {
+	// Over a connection no Via is needed to find the way back (RFC 3261, Section 18.2.2), only to be recognised.
+	if !answerable(m) && !(src.Flow.Reliable() && m.Count(sip.FieldVia) > 0) {
 		return
 	}
 	why := malformed(err)

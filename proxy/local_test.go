@@ -21,7 +21,8 @@ func TestMalformed(t *testing.T) {
 		{"ACK", "ACK sip:a@b SIP/7.0\r\n" + strings.Replace(good, "INVITE", "ACK", 1) + "\r\n", ""},
 		{"response", "SIP/2.0 99999 OK\r\n" + good + "\r\n", ""},
 		{"no Via", "INVITE sip:a@b SIP/7.0\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", ""},
-		{"bad Via", "INVITE sip:a@b SIP/7.0\r\n" + strings.Replace(good, "h.example", ":]", 1) + "\r\n", ""},
+		{"bad Via", "INVITE sip:a@b SIP/7.0\r\n" + strings.Replace(good, "h.example", ":]", 1) + "\r\n", "505"},
+		{"bad Via in a datagram", "INVITE sip:a@b SIP/7.0\r\n" + strings.Replace(good, "h.example", ":]", 1) + "\r\n", ""},
 		{"garbage", "\x00\x01\x02", ""},
 		{"nothing", "", ""},
 	}
@@ -29,6 +30,9 @@ func TestMalformed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, Config{}, func(b *bench) {
 				c := b.stranger()
+				if strings.HasSuffix(tt.name, "datagram") {
+					c = b.client("udp:203.0.113.9:5060", Source{})
+				}
 				m, err := sip.Parse(tt.raw)
 				if err == nil {
 					err = m.Validate()
