@@ -57,6 +57,7 @@ type credentials struct {
 type domainSet struct {
 	generation uint64
 	list       []*domain          // in the order of Config.Domains
+	byLocal    map[string]*domain // by their own name, in lower case
 	byName     map[string]*domain // by what a client may call them in SNI, normalised
 	tls        *tls.Config        // picks the domain by SNI
 }
@@ -66,12 +67,7 @@ func (s *domainSet) find(name string) *domain {
 	if name == "" && len(s.list) > 0 {
 		return s.list[0]
 	}
-	for _, d := range s.list {
-		if strings.EqualFold(d.name, name) {
-			return d
-		}
-	}
-	return nil
+	return s.byLocal[strings.ToLower(name)] // which does not allocate when the name is in lower case
 }
 
 // serverName returns the domain that SNI asks for: exactly the name, in any case of its letters,
@@ -89,7 +85,7 @@ func (s *domainSet) serverName(sni string) *domain {
 // makeDomains makes the set of domains, keeping those of old that go on: their tables and their
 // connections stay.
 func (t *Transport) makeDomains(domains []Domain, old *domainSet) (*domainSet, error) {
-	set := &domainSet{byName: make(map[string]*domain)}
+	set := &domainSet{byName: make(map[string]*domain), byLocal: make(map[string]*domain, len(domains))}
 	if old != nil {
 		set.generation = old.generation + 1
 	}
@@ -111,6 +107,7 @@ func (t *Transport) makeDomains(domains []Domain, old *domainSet) (*domainSet, e
 			d = newDomain(dc.Name, t.cfg)
 		}
 		set.list = append(set.list, d)
+		set.byLocal[strings.ToLower(dc.Name)] = d
 		creds = append(creds, cr)
 	}
 	// A domain's own name goes before what another one's certificate happens to name as well.

@@ -25,6 +25,9 @@ type Hop struct {
 	// Reference is the name that the peer has to prove over TLS: the host of the URI that was given
 	// to RFC 3263 (RFC 5922, Section 7.3). It says nothing without TLS.
 	Reference string
+	// Basis tells where Reference came from when it is not the host of the URI, because that is an IP
+	// address. It changes nothing here but what the decision says.
+	Basis alias.Basis
 	// LocalDomain is the served domain on whose behalf the request goes out. With TLS "" is the
 	// first one.
 	LocalDomain string
@@ -69,7 +72,7 @@ func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, e
 		done(Flow{}, alias.Decision{}, ErrUnknownDomain)
 		return
 	case h.Reference == "":
-		done(Flow{}, alias.Decision{Reason: alias.NoReference}, &AuthError{To: h.To})
+		done(Flow{}, alias.Decision{Reason: alias.NoReference, Basis: h.Basis}, &AuthError{To: h.To})
 		return
 	}
 	d.mu.Lock()
@@ -94,14 +97,14 @@ func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, e
 // findLocked returns the connection that may carry a request, or nil and why there is none. d.mu is held.
 func (d *domain) findLocked(h Hop) (*Conn, alias.Decision) {
 	// Both conditions of RFC 5923, Section 8.1 and RFC 5923, Section 8.2: address and identity.
-	dec := d.table.Find(h.To, h.Reference, time.Now())
+	dec := d.table.Find(h.To, h.Reference, time.Now()).On(h.Basis)
 	if !dec.Reuse() {
 		return nil, dec
 	}
 	if c := d.conns[dec.Conn]; c != nil && c.State() == Open {
 		return c, dec
 	}
-	return nil, alias.Decision{Reason: alias.Closing}
+	return nil, alias.Decision{Reason: alias.Closing, Basis: h.Basis}
 }
 
 // flowTCP uses a connection that this side dialed for the same local domain. A connection that was
@@ -385,7 +388,7 @@ func (t *Transport) Explain(h Hop) alias.Decision {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dec := d.table.Explain(h.To, h.Reference, time.Now())
+	dec := d.table.Explain(h.To, h.Reference, time.Now()).On(h.Basis)
 	for _, c := range d.conns {
 		for _, v := range c.refused {
 			if v.Row.Resolved == h.To {
