@@ -136,7 +136,7 @@ func (s *stand) virtual(pl plan) *proxy {
 	}
 	fmt.Fprintf(&y, "access: {relay_from: [%s]}\n", s.alice.Addr())
 	if pl.peers == "" {
-		pl.peers = "[{name: partner, identities: [example.net]}]"
+		pl.peers = "[{name: partner, identities: [example.net], dialog_identity: inherit}]"
 	}
 	fmt.Fprintf(&y, "peers: %s\nroutes:\n%s%s", pl.peers, routes, pl.rest)
 	started := s.run(y.String())

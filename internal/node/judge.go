@@ -106,6 +106,13 @@ func (j *judge) referenceFor(ip netip.Addr) string {
 	return ""
 }
 
+// inherits reports whether requests inside a dialog with the peer of that identity may go to its IP
+// address by that identity.
+func (j *judge) inherits(name string) bool {
+	i, known := j.byIdentity[name]
+	return known && (j.peers[i].InheritIdentity || j.peers[i].ReferenceIdentity != "")
+}
+
 // trusting is the judgement on a far end over UDP that is in the trust domain.
 var trusting = &judgement{trustIdentity: true}
 

@@ -46,7 +46,7 @@ func (w network) Locate(u *sip.URI, done func(resolve.Answer, error)) {
 func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 	hop := transport.Hop{To: h.To, LocalDomain: h.LocalDomain, Size: h.Size}
 	if h.To.Transport.Secure() {
-		hop.Reference = w.reference(h)
+		hop.Reference, hop.Basis = w.reference(h)
 	}
 	w.net.Flow(hop, func(f transport.Flow, _ alias.Decision, err error) {
 		if err != nil {
@@ -67,15 +67,19 @@ func (w network) Reported(to sipaddr.Resolved, ok bool) {
 }
 
 // reference returns the name that the far end of a hop must prove: the host of the URI
-// (RFC 5922, Section 7.3), or for an IP address what is configured for the peer there, or what the dialog knows.
-func (w network) reference(h proxy.Hop) string {
+// (RFC 5922, Section 7.3). An IP address proves nothing; for it there is what is configured for the peer
+// there, or, for a peer of which that is configured, what it proved when the dialog was made.
+func (w network) reference(h proxy.Hop) (string, alias.Basis) {
 	if _, isIP := h.URI.IP(); !isIP {
-		return h.URI.Host
+		return h.URI.Host, alias.ByURI
 	}
 	if name := w.judge.referenceFor(h.To.Addr()); name != "" {
-		return name
+		return name, alias.ByConfiguration
 	}
-	return h.Reference
+	if h.Reference != "" && w.judge.inherits(h.Reference) {
+		return h.Reference, alias.ByDialog
+	}
+	return "", alias.ByURI
 }
 
 // farEnd returns what was judged about the far end of a flow.
