@@ -20,7 +20,7 @@ import (
 
 // clauses has a test for each clause of the ledger, by its id: one map a chapter, in the file that is called
 // after it. They run against a whole proxy, over sockets.
-var clauses = join(chapter5, chapter81, chapter82, chapter83, chapter9, chapter6)
+var clauses = join(chapter5, chapter81, chapter82, chapter83, chapter9, chapter6, chapter5922)
 
 func join(chapters ...map[string]func(*testing.T)) map[string]func(*testing.T) {
 	all := make(map[string]func(*testing.T))
@@ -80,6 +80,7 @@ type plan struct {
 	tls     func(*tls.Config) // of far
 	domains []string          // served besides example.com; their proxy is "p1." and the domain
 	served  []string          // instead of example.com and domains
+	routeTo string            // where requests for example.org go
 }
 
 // answerButInvite is an endpoint that answers all but INVITE at once.
@@ -133,6 +134,9 @@ func (s *stand) virtual(pl plan) *proxy {
 		cert, key := s.ca.Domain(s.t, d, "p1."+d).WriteFiles(s.t)
 		fmt.Fprintf(&y, "  - {name: %[1]s, certificate: %[2]s, key: %[3]s, sent_by: p1.%[1]s}\n", d, cert, key)
 		routes += fmt.Sprintf("  - {match: {domain: %s}, to: \"sip:%s:5060\"}\n", d, s.alice.Addr())
+	}
+	if pl.routeTo != "" {
+		routes += fmt.Sprintf("  - {match: {domain: example.org}, to: %q}\n", pl.routeTo)
 	}
 	fmt.Fprintf(&y, "access: {relay_from: [%s]}\n", s.alice.Addr())
 	if pl.peers == "" {
