@@ -48,9 +48,29 @@ func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back string
 			}
 		}
 	}
-	var via [256]byte
-	e.Prepend(sip.FieldVia, string(a.flow.AppendVia(via[:0], a.out.branch)))
+	var room [256]byte
+	via := a.flow.AppendVia(room[:0], a.out.branch)
+	if p.offersKeep(a.flow) {
+		via = append(via, ";keep"...)
+	}
+	e.Prepend(sip.FieldVia, string(via))
 	return e.AppendTo(dst)
+}
+
+// offersKeep reports whether we are willing to send keepalives over a flow, and this request can say so: it makes a
+// registration, or a dialog on whose path we stay (RFC 6223, Section 4.3).
+func (p *plan) offersKeep(f Flow) bool {
+	switch p.method {
+	case sip.MethodRegister:
+	case sip.MethodInvite, sip.MethodSubscribe, sip.MethodRefer:
+		if to, err := p.req.To(); err != nil || to.Tag() != "" {
+			return false
+		}
+	default:
+		return false
+	}
+	k, ok := f.(interface{ Keep() bool })
+	return ok && k.Keep()
 }
 
 // rewriteTarget writes the Request-URI and the Route (RFC 3261, Section 16.6 items 2 and 6).

@@ -9,7 +9,8 @@ import (
 
 // Flow is where one client transaction sends: a connection, or a datagram socket and a far address. It is safe
 // for concurrent use. A Flow may also have a method TrustIdentity() bool: when that says false, the headers that
-// only a trusted sender may set are removed from responses that come over it (RFC 3325, Section 5).
+// only a trusted sender may set are removed from responses that come over it (RFC 3325, Section 5). And it may have
+// a method Keep() bool: when that says true, requests offer to send keepalives (RFC 6223, Section 4.3).
 type Flow interface {
 	transaction.Flow
 	// Transport returns the flow's transport.

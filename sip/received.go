@@ -22,6 +22,14 @@ func (m *Message) SetReceived(addr netip.Addr, port uint16) {
 	v.Received, v.RPort = "", 0
 }
 
+// SetKeep answers the offer of keepalives in the topmost Via of a request (RFC 6223, Section 4.4): what writes
+// that Via gives a keep parameter without a value these seconds. It is called after SetReceived and like it.
+func (m *Message) SetKeep(seconds int) {
+	if v, err := m.TopVia(); err == nil {
+		v.keep = seconds
+	}
+}
+
 // needsReceived says whether the topmost Via has to be written with received.
 func (v *Via) needsReceived() bool {
 	if v.HasRPort {
@@ -45,6 +53,10 @@ func appendTopVia(dst []byte, s string, v *Via) []byte {
 			dst = append(dst, w.s[at:w.start]...)
 			dst = append(dst, ";rport="...)
 			dst = strconv.AppendUint(dst, uint64(v.Source.Port()), 10)
+		case v.keep > 0 && !w.has && equalFold(w.name, "keep"):
+			dst = append(dst, w.s[at:w.end]...)
+			dst = append(dst, '=')
+			dst = strconv.AppendUint(dst, uint64(v.keep), 10)
 		default:
 			continue
 		}

@@ -22,6 +22,8 @@ type Via struct {
 	Alias bool
 	// Keep says that there is a keep parameter (RFC 6223, Section 4.2).
 	Keep bool
+	// KeepValue is its value, empty when it has none: in a response the seconds between keepalives.
+	KeepValue string
 	// Params are all parameters with their leading ";".
 	Params string
 	// Branch, Received and MAddr are parameters; empty when they are not there. Received has no
@@ -30,6 +32,8 @@ type Via struct {
 	// Source is where the request came from when SetReceived has been told, else the zero value.
 	// Received and RPort then say nothing and are empty.
 	Source netip.AddrPort
+
+	keep int // what SetKeep was told
 }
 
 // ParseVia parses one Via value. See [Via.Parse].
@@ -96,7 +100,7 @@ func (v *Via) params() error {
 		switch len(p.name) {
 		case 4:
 			if equalFold(p.name, "keep") {
-				v.Keep = true
+				v.Keep, v.KeepValue = true, p.value
 			}
 		case 5:
 			switch {

@@ -76,7 +76,8 @@ func (c *Conn) drain() bool {
 	pause := 5 * time.Millisecond
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	for outstanding(c.id) > 0 && time.Now().Before(end) {
+	// It begins with a pause, for a request may have found the connection and not been sent yet.
+	for first := true; (first || outstanding(c.id) > 0) && time.Now().Before(end); first = false {
 		select {
 		case <-timer.C:
 		case <-c.dead:
@@ -98,6 +99,7 @@ func (c *Conn) ended(err error) {
 		c.abort(err)
 		return
 	}
+	c.halted.Store(true)
 	begun := c.advance(Draining)
 	if begun {
 		c.t.forget(c)

@@ -117,10 +117,21 @@ type Config struct {
 	// UserTimeout is how long sent bytes may stay unacknowledged (Linux only). Default 5 s;
 	// negative: as long as the system likes.
 	UserTimeout time.Duration
-	// PingInterval is the time between pings on dialed connections (RFC 5626, Section 3.5.1).
-	// Default: no pings. A peer that answered one and leaves a later one unanswered for PongTimeout
-	// is given up; one that never answers is not asked to.
+	// PingInterval is the time between pings on dialed connections (RFC 5626, Section 3.5.1), up to a
+	// fifth less by chance. Default: no pings. A peer that answered one, or has agreed to answer them
+	// (RFC 6223), and leaves a later one unanswered for PongTimeout is given up; one that never answers is
+	// not asked to. One that was sent something and is silent for a quarter of PongTimeout is pinged early.
 	PingInterval time.Duration
+	// PingPeer, if it is there, is asked instead of PingInterval, with what Judge has answered, about accepted
+	// and dialed connections. 0 is no pings. It must not block.
+	PingPeer func(user any) time.Duration
+	// Recommend is how often peers that offer to send keepalives are told to do so, in whole seconds:
+	// RFC 6223, Section 4.4. A handler that has it set stays on the path of the dialogs that pass through it.
+	// Default: the offers are not answered.
+	Recommend time.Duration
+	// MaxAge is the age at which a dialed connection is replaced, up to a fifth less by chance: no request
+	// finds it any more, those that are outstanding end on it, and then it is closed. Default: none.
+	MaxAge time.Duration
 	// PongTimeout default 10 s: RFC 5626, Section 4.4.1. After half of it the connection is suspected: no
 	// request finds it any more, until something is heard from it.
 	PongTimeout time.Duration

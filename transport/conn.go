@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -48,6 +49,7 @@ type Conn struct {
 	plain      net.Conn  // where messages are read and written: tls or stream
 	opened     time.Time
 	handshake  time.Duration
+	recycleAt  time.Time     // when a new one takes its place; zero: never
 	generation uint64        // of the domains that it was made for
 	wake       chan struct{} // tells the writer that there is something to do; holds one
 	dead       chan struct{} // closed by abort: nothing can be carried any more
@@ -64,6 +66,14 @@ type Conn struct {
 	// unanswered counts the transactions that ended without any answer since the last message.
 	unanswered atomic.Int32
 	suspected  atomic.Bool
+	// agreed is the interval in nanoseconds at which the peer wants to be pinged; 0: it has not said
+	// (RFC 6223, Section 4.3).
+	agreed atomic.Int64
+	// halted says that the peer has ended its side: no new transaction starts (RFC 5923, Section 8.3).
+	halted atomic.Bool
+
+	// quiet is owned by the goroutine of watch.
+	quiet quiet
 
 	// refused is guarded by domain.mu: alias rows that were asked for and not made, for Explain.
 	refused []alias.Verdict
@@ -90,7 +100,8 @@ type Conn struct {
 	learned     [4]uint16 // sent-by ports for which there was an alias decision
 	learnedNext int
 	learnedGen  uint64
-	pongs       int // in this second
+	guessed     bool // hasPonged says what a single CRLF made it say, which may be half of a ping
+	pongs       int  // in this second
 	pongSecond  int64
 }
 
@@ -111,7 +122,6 @@ func newConn(t *Transport, s *stream) *Conn {
 	}
 	c.decoder.Limits = t.cfg.Limits
 	c.lastUsed.Store(c.opened.UnixNano())
-	c.pingNext.Store(c.opened.Add(t.cfg.PingInterval).UnixNano())
 	return c
 }
 
@@ -135,6 +145,12 @@ func (c *Conn) advance(to State) bool {
 // c, when the transport is closed already.
 func (c *Conn) start() bool {
 	c.judge(c.generation, false)
+	if interval := c.pingInterval(); interval > 0 {
+		c.pingNext.Store(nextPing(time.Now(), interval).UnixNano())
+	}
+	if age := c.t.cfg.MaxAge; age > 0 && c.direction == alias.Dialed {
+		c.recycleAt = c.opened.Add(age - rand.N(age/5+1))
+	}
 	if !c.t.register(c) {
 		_ = c.stream.Close()
 		c.stream.release()

@@ -133,10 +133,15 @@ func (c *Conn) handle() error {
 			}
 			ping = true
 			c.t.count.pings.Add(1)
+			if c.guessed {
+				c.hasPonged.Store(false) // it was the first half of this
+			}
+			c.guessed = false
 		case framing.Pong:
 			c.pingSent.Store(0)
-			c.hasPonged.Store(true)
+			c.guessed = !c.hasPonged.Swap(true)
 		case framing.Message:
+			c.guessed = false
 			c.messages++
 			if c.unanswered.Load() != 0 {
 				c.unanswered.Store(0)
@@ -162,9 +167,13 @@ func (c *Conn) deliver(raw string) {
 	}
 	if m.IsRequest() {
 		m.SetReceived(c.remote.Addr(), c.remote.Port())
+		c.recommend(m)
 		c.learn(m)
-	} else if !c.t.expected(m, c.ep) {
-		return
+	} else {
+		if !c.t.expected(m, c.ep) {
+			return
+		}
+		c.agree(m)
 	}
 	// A panic of the handler ends this connection and no other.
 	if !c.t.protect(func() { c.t.cfg.Handler.Message(m, src) }) {

@@ -90,6 +90,7 @@ func (c *Conn) judge(generation uint64, distrusted bool) {
 		info.Distrusted = distrusted
 		src.User = c.t.cfg.Judge(info)
 	}
+	src.pingEvery = c.configuredPing(src.User)
 	for {
 		old := c.source.Load()
 		if old != nil && old.generation > generation || c.source.CompareAndSwap(old, src) {

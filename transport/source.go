@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -24,5 +25,6 @@ type Source struct {
 	// User is what Config.Judge answered.
 	User any
 
-	generation uint64 // of the domains that it was judged under
+	generation uint64        // of the domains that it was judged under
+	pingEvery  time.Duration // by configuration; 0: no pings
 }

@@ -37,6 +37,10 @@ type Stats struct {
 	StrayResponses   uint64 // dropped: RFC 3261, Section 18.1.2
 	Pings            uint64
 	PingsUnanswered  uint64 // dropped as a flood
+	PingsSent        uint64
+	KeepsAnswered    uint64 // requests whose offer of keepalives was taken: RFC 6223
+	KeepsAgreed      uint64 // connections whose peer took ours
+	Recycled         uint64 // connections closed for their age
 	Slow             uint64 // connections closed by HeaderTimeout or BodyTimeout
 	QueueFull        uint64 // messages turned away
 	Stalled          uint64 // connections closed because the peer takes nothing
@@ -70,6 +74,7 @@ type counters struct {
 	acceptErrors, dialsRefused, repliesLost, repliesBack atomic.Uint64
 	largeTCP, largeUDP                                   atomic.Uint64
 	suspected, wedged, repliesRescued                    atomic.Uint64
+	pingsSent, keepsAnswered, keepsAgreed, recycled      atomic.Uint64
 	aliases                                              [64]atomic.Uint64 // by alias.Reason
 }
 
@@ -98,6 +103,8 @@ func (t *Transport) Stats() Stats {
 		RepliesLost: c.repliesLost.Load(), RepliesRedialed: c.repliesBack.Load(),
 		LargeOverTCP: c.largeTCP.Load(), LargeOverUDP: c.largeUDP.Load(),
 		Suspected: c.suspected.Load(), Wedged: c.wedged.Load(), RepliesRescued: c.repliesRescued.Load(),
+		PingsSent: c.pingsSent.Load(), KeepsAnswered: c.keepsAnswered.Load(), KeepsAgreed: c.keepsAgreed.Load(),
+		Recycled:  c.recycled.Load(),
 		AliasRows: make(map[string]int), Aliases: make(map[alias.Reason]uint64),
 	}
 	for i := range c.aliases {

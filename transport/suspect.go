@@ -11,9 +11,6 @@ import (
 // while its kernel acknowledges. Only what is missing tells. Such a connection is suspected: no request finds it
 // any more, it is probed with a ping (RFC 5626, Section 3.5.1), and closed when nothing comes back.
 
-// pingText is the keepalive of RFC 5626, Section 3.5.1.
-var pingText = []byte("\r\n\r\n")
-
 // suspicion is what is kept of a suspected connection. Conn.mu guards it.
 type suspicion struct {
 	cause error       // nil: not suspected

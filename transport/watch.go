@@ -1,16 +1,13 @@
 package transport
 
-import (
-	"time"
-
-	"github.com/tandem-sip/tandem/alias"
-)
+import "time"
 
 // watchEvery is how often watch looks at every connection. What it looks for is never urgent.
 const watchEvery = time.Second
 
 // watch looks at all connections from time to time, so that none of them needs a timer: for pings
-// that are due or unanswered, and for certificates that have expired. It ends when quit is closed.
+// that are due or unanswered, for certificates that have expired and for connections that are old. It ends
+// when quit is closed.
 func (t *Transport) watch() {
 	defer t.wg.Done()
 	every := watchEvery
@@ -50,17 +47,15 @@ func (c *Conn) look(now time.Time) {
 		c.beginClose(errExpired)
 		return
 	}
-	interval := c.t.cfg.PingInterval
-	if c.confirm(now) || interval <= 0 || c.direction != alias.Dialed {
+	if c.confirm(now) {
 		return
 	}
-	switch sent := c.pingSent.Load(); {
-	case sent != 0 && c.hasPonged.Load() && now.UnixNano()-sent > int64(c.t.cfg.PongTimeout)/2:
-		c.suspect(errNoPong, now, time.Unix(0, sent).Add(c.t.cfg.PongTimeout))
-	case now.UnixNano() >= c.pingNext.Load():
-		c.pingNext.Store(now.Add(interval).UnixNano())
-		if c.send(pingText) == nil {
-			c.pingSent.CompareAndSwap(0, now.UnixNano())
+	if !c.recycleAt.IsZero() && now.After(c.recycleAt) {
+		// RFC 5923, Section 8.3: what has begun on it ends on it. The next request dials anew.
+		if c.beginClose(nil) {
+			c.t.count.recycled.Add(1)
 		}
+		return
 	}
+	c.ping(now)
 }

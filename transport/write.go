@@ -9,6 +9,9 @@ import (
 
 // send queues a copy of b for the writer. It does not block.
 func (c *Conn) send(b []byte) error {
+	if c.halted.Load() && startsTransaction(b) {
+		return ErrClosed // RFC 5923, Section 8.3: not after the peer's closure alert, even if it was found before
+	}
 	c.mu.Lock()
 	if c.finish {
 		c.mu.Unlock()
