@@ -84,7 +84,7 @@ func issueFor(t testing.TB, key crypto.Signer, above *holder, change ...func(*x5
 		f(template)
 	}
 	h := &holder{t: t, key: key, above: above}
-	parent, signer := template, crypto.Signer(key)
+	parent, signer := template, key
 	if above != nil {
 		parent, signer = above.cert, above.key
 	}

@@ -223,14 +223,14 @@ func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) (
 			return unknown("the CRL ended on %s and a newer one is needed", day(c.list.NextUpdate))
 		}
 	}
-	serial := string(cert.SerialNumber.Bytes())
+	serial := cert.SerialNumber.Bytes()
 	for _, c := range delta {
 		if number := base[0].list.Number; number == nil || number.Cmp(c.base) < 0 {
 			return unknown("the delta CRL builds on a newer list than the one that is configured")
 		}
 	}
 	for _, c := range delta {
-		switch code, found := c.revoked[serial]; {
+		switch code, found := c.revoked[string(serial)]; {
 		case found && code != removeFromCRL:
 			return revoked()
 		case found:
@@ -238,7 +238,7 @@ func checkRevoked(cert, issuer *x509.Certificate, lists []*crl, now time.Time) (
 		}
 	}
 	for _, c := range base {
-		if _, found := c.revoked[serial]; found {
+		if _, found := c.revoked[string(serial)]; found {
 			return revoked()
 		}
 	}

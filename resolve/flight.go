@@ -22,7 +22,7 @@ type flight struct {
 
 // counts is the Stats as it grows.
 type counts struct {
-	hits, lookups, refused, queries, failures, truncated, stale, downgrades, setBack atomic.Uint64
+	hits, lookups, refused, queries, failures, truncated, stale, downgrades atomic.Uint64
 }
 
 // fly joins the look-up of t or starts it. The look-up does not depend on who waits for it.

@@ -114,7 +114,8 @@ func parseHosts(text string) map[string][]netip.Addr {
 		for _, name := range fields[1:] {
 			name = plainName(name)
 			if validName(name) && len(table[name]) < maxRecords && !slices.Contains(table[name], addr) {
-				table[strings.Clone(name)] = append(table[name], addr)
+				addrs := append(table[name], addr)
+				table[strings.Clone(name)] = addrs
 			}
 		}
 	}

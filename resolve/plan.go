@@ -20,7 +20,6 @@ type plan struct {
 	fixed     []sipaddr.Resolved // the order, when there is nothing to throw; shared by all callers
 	err       error              // then there are no hops
 	expires   time.Time          // when to ask again
-	ended     time.Time          // when the TTL was over, if stale
 	last      time.Time          // until when it may be used while DNS fails; zero: never
 	stale     bool               // DNS failed when it was to be renewed
 	chosen    sipaddr.Transport  // what NAPTR records chose; Unknown: there were none

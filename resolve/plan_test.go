@@ -89,7 +89,7 @@ func TestOrder(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
-	if run(1) != run(1) {
+	if first, again := run(1), run(1); first != again {
 		t.Error("the same source gives two orders")
 	}
 	if run(1) == run(2) || !strings.Contains(run(1), "3412") || !strings.Contains(run(1), "1234") {

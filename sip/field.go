@@ -66,7 +66,7 @@ var fieldNames = [numFields]string{
 
 // The compact forms of RFC 3261, Section 7.3.3 and of the extensions, by letter.
 var compactFields = ['z' - 'a' + 1]Field{
-	'a' - 'a': FieldAcceptContact,
+	0:         FieldAcceptContact,
 	'b' - 'a': FieldReferredBy,
 	'c' - 'a': FieldContentType,
 	'd' - 'a': FieldRequestDisposition,

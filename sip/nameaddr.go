@@ -1,5 +1,7 @@
 package sip
 
+import "errors"
+
 import "strings"
 
 // NameAddr is a name-addr or addr-spec with parameters: the value of From, To, Contact, Route,
@@ -122,7 +124,7 @@ func (m *Message) nameAddr(f Field, kept *NameAddr, state *parseState) (*NameAdd
 
 // inField says in an error which header field it is about.
 func inField(f Field, err error) error {
-	if e, ok := err.(*SyntaxError); ok && f != FieldOther {
+	if e, ok := errors.AsType[*SyntaxError](err); ok && f != FieldOther {
 		return &SyntaxError{Field: f.String(), Text: e.Text, cause: e.cause}
 	}
 	return err

@@ -1,5 +1,7 @@
 package sip
 
+import "errors"
+
 // singletons are the fields that a message may have once, long and compact forms counted together
 // (RFC 3261, Section 7.3.1).
 var singletons = [...]Field{
@@ -162,7 +164,7 @@ func (m *Message) validateAddresses(f Field) error {
 }
 
 func inPart(part string, err error) error {
-	if e, ok := err.(*SyntaxError); ok {
+	if e, ok := errors.AsType[*SyntaxError](err); ok {
 		return &SyntaxError{Field: part, Text: e.Text, cause: e.cause}
 	}
 	return err

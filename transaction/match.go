@@ -77,8 +77,8 @@ func (s *shard) findServer(k serverKey, method string, m *sip.Message, cseq sip.
 // matchesOld compares a request with the one that made the transaction, as RFC 3261, Section 17.2.3 has it
 // for clients of RFC 2543, whose branch is not unique. Header fields are compared as text: who sends a
 // request again, or builds an ACK or CANCEL for it, repeats what it wrote.
-func (t *Server) matchesOld(m *sip.Message, cseq sip.CSeq) bool {
-	o := t.old
+func (s *Server) matchesOld(m *sip.Message, cseq sip.CSeq) bool {
+	o := s.old
 	if o == nil || o.RequestURI() != m.RequestURI() || o.CallID() != m.CallID() {
 		return false
 	}
@@ -91,7 +91,7 @@ func (t *Server) matchesOld(m *sip.Message, cseq sip.CSeq) bool {
 	if m.Method() == sip.MethodAck {
 		// The tag of the response tells this ACK from that of another response. In Accepted the response
 		// is the user's, who gets the ACK in any case.
-		return t.machine.state == Accepted || tag(m.To()) == t.toTag
+		return s.machine.state == Accepted || tag(m.To()) == s.toTag
 	}
 	return tag(o.To()) == tag(m.To())
 }

@@ -50,7 +50,7 @@ func newAgent(cfg agentConfig) (*agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: no socket for an agent: %w", err)
 	}
-	conn.SetReadBuffer(4 << 20) // as much as the system gives; what is lost is sent again
+	_ = conn.SetReadBuffer(4 << 20) // as much as the system gives; what is lost is sent again
 	return &agent{
 		agentConfig: cfg, conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), legs: make(map[string]*leg),
 	}, nil
@@ -113,7 +113,7 @@ func (a *agent) locked(f func()) {
 	a.out = nil
 	a.mu.Unlock()
 	for _, d := range out {
-		a.conn.WriteToUDPAddrPort(d.data, d.to) // what cannot be sent counts as lost, and is sent again
+		_, _ = a.conn.WriteToUDPAddrPort(d.data, d.to) // what cannot be sent counts as lost, and is sent again
 	}
 }
 

@@ -95,7 +95,7 @@ func startAt(found *foundPlace, opts Options) (*Lab, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Lab{opts: opts.withDefaults(), dir: dir, place: found.place, book: newBook(), stop: stop}
 	if err := l.build(ctx, found); err != nil {
-		l.Close()
+		_ = l.Close()
 		return nil, err
 	}
 	return l, nil
@@ -161,7 +161,7 @@ func (l *Lab) Close() error {
 	for _, s := range l.sides {
 		if s != nil && s.opened {
 			// Ends when ctx does, at the latest.
-			drained.Go(func() { s.node.Drain(ctx) })
+			drained.Go(func() { _ = s.node.Drain(ctx) }) // what did not end in time is closed next
 		}
 	}
 	drained.Wait()

@@ -29,8 +29,6 @@ const (
 	gone                  // all over, but for what is sent again
 )
 
-var phaseNames = [...]string{"INVITE", "200", "established", "BYE", "over"}
-
 // leg is one user agent's part in one call: a state machine that is told messages and the time, and
 // puts what is to be sent into its agent's out list. Its agent's lock guards it.
 type leg struct {

@@ -38,7 +38,7 @@ type foundPlace struct {
 // release frees the proxies' addresses for the proxies.
 func (f *foundPlace) release() {
 	for _, c := range f.held {
-		c.Close()
+		_ = c.Close()
 	}
 	f.held = nil
 }

@@ -48,14 +48,14 @@ func newSide(dir string, i int, p place, opts Options, b *book) (*side, error) {
 			bind: s.spot.agents, proxy: netip.AddrPortFrom(s.spot.proxy, s.spot.sip), hold: opts.Hold, book: b,
 		})
 		if err != nil {
-			s.close()
+			_ = s.close()
 			return nil, err
 		}
 		s.agents = append(s.agents, a)
 	}
 	path := filepath.Join(dir, s.name+".yaml")
 	if err := os.WriteFile(path, []byte(s.settings(p.dns)), 0o600); err != nil {
-		s.close()
+		_ = s.close()
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	cfg, err := config.Load(path)
@@ -63,7 +63,7 @@ func newSide(dir string, i int, p place, opts Options, b *book) (*side, error) {
 		s.node, err = node.New(cfg, node.Options{Logger: opts.Logger.With("node", s.name), Version: opts.Version})
 	}
 	if err != nil {
-		s.close()
+		_ = s.close()
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	return s, nil

@@ -50,7 +50,7 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	} else {
 		answer.Rcode = dns.RcodeFormatError
 	}
-	w.WriteMsg(answer) // nobody is there to hear that it could not be sent; the resolver asks again
+	_ = w.WriteMsg(answer) // nobody is there to hear that it could not be sent; the resolver asks again
 }
 
 func (z *zone) answer(m *dns.Msg, q dns.Question) {
@@ -84,4 +84,4 @@ func (z *zone) answer(m *dns.Msg, q dns.Question) {
 // run serves until close. It returns nil after that.
 func (z *zone) run() error { return z.server.ActivateAndServe() }
 
-func (z *zone) close() { z.server.Shutdown() }
+func (z *zone) close() { _ = z.server.Shutdown() }

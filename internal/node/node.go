@@ -114,7 +114,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.finder.Close()
 	n.pending.Wait()
 	stopTimers()
-	<-timersDone
+	_ = <-timersDone // says no more than that timersCtx was done
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, transport.ErrClosed) {
 		return fmt.Errorf("node: %w", err)
 	}
