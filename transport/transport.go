@@ -266,11 +266,11 @@ func (t *Transport) Update(domains []Domain) error {
 	conns := t.connsLocked()
 	sockets := t.sockets
 	t.mu.Unlock()
-	for _, c := range conns {
-		c.review(set)
-	}
 	for _, s := range sockets {
 		s.generation.Add(1)
+	}
+	for _, c := range conns {
+		c.review(set)
 	}
 	return nil
 }
