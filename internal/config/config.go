@@ -48,7 +48,13 @@ type Config struct {
 	Timers Timers
 	// Warnings lists what is suspicious and yet no error, such as a certificate about to expire.
 	Warnings []Problem
+
+	lines map[string]int // where each key that the file has stands
 }
+
+// Line returns where the file has a key, such as "limits.queue" or "listen[1]", or else the nearest key above
+// it. It is 1 when the file has neither.
+func (c *Config) Line(key string) int { return nearest(c.lines, key) }
 
 // Listen is one socket to listen on.
 type Listen struct {

@@ -42,7 +42,7 @@ func Parse(data []byte, dir, name string) (*Config, error) {
 		return nil, &Error{r.problems}
 	}
 	sortByLine(r.warnings)
-	cfg.Warnings = r.warnings
+	cfg.Warnings, cfg.lines = r.warnings, r.lines
 	return cfg, nil
 }
 

@@ -34,9 +34,11 @@ func (r *reader) warnAt(key, format string, args ...any) {
 }
 
 // line returns where key stands, or else the nearest key above it that the file has.
-func (r *reader) line(key string) int {
+func (r *reader) line(key string) int { return nearest(r.lines, key) }
+
+func nearest(lines map[string]int, key string) int {
 	for key != "" {
-		if n, ok := r.lines[key]; ok {
+		if n, ok := lines[key]; ok {
 			return n
 		}
 		key = key[:max(strings.LastIndexByte(key, '.'), strings.LastIndexByte(key, '['), 0)]
