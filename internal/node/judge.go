@@ -53,8 +53,11 @@ func (j *judge) of(ci transport.ConnInfo) *judgement {
 	peer := -1
 	if ci.Peer != nil && ci.Peer.Identities.Len() > 0 {
 		ids := ci.Peer.Identities
+		// It stays the same text when the peer is not believed any more: transactions are matched by it.
 		out.identity, out.proxy.Reference = strings.Join(ids.Names(), " "), ids.Names()[0]
-		peer = j.byIdentities(ids)
+		if !ci.Distrusted {
+			peer = j.byIdentities(ids)
+		}
 		// A peer that authenticated may relay; an address alone proves nothing over UDP.
 		out.proxy.Relay = out.proxy.Relay || peer >= 0
 	}

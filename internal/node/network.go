@@ -22,7 +22,8 @@ var _ proxy.Network = network{}
 
 // Locate applies RFC 3263: from what is known at once, else on a goroutine of its own.
 func (w network) Locate(u *sip.URI, done func(resolve.Answer, error)) {
-	if a, ok := w.finder.Cached(u); ok {
+	finder := w.inForce.Load().finder
+	if a, ok := finder.Cached(u); ok {
 		done(a, nil)
 		return
 	}
@@ -36,7 +37,11 @@ func (w network) Locate(u *sip.URI, done func(resolve.Answer, error)) {
 	// Ends when the name has been looked up, which takes at most resolve.Config.LookupTimeout.
 	go func() {
 		defer w.pending.Done()
-		a, err := w.finder.Resolve(context.Background(), u)
+		a, err := finder.Resolve(context.Background(), u)
+		for errors.Is(err, resolve.ErrTemporary) && w.inForce.Load().finder != finder {
+			finder = w.inForce.Load().finder // a reload has put it in place, and ended the other's look-ups
+			a, err = finder.Resolve(context.Background(), u)
+		}
 		<-w.lookups
 		done(a, err)
 	}()
@@ -60,10 +65,10 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 // Reported has the resolver prefer addresses that answer.
 func (w network) Reported(to sipaddr.Resolved, ok bool) {
 	if ok {
-		w.finder.Worked(to)
+		w.inForce.Load().finder.Worked(to)
 		return
 	}
-	w.finder.Failed(to)
+	w.inForce.Load().finder.Failed(to)
 }
 
 // reference returns the name that the far end of a hop must prove: the host of the URI
@@ -73,10 +78,11 @@ func (w network) reference(h proxy.Hop) (string, alias.Basis) {
 	if _, isIP := h.URI.IP(); !isIP {
 		return h.URI.Host, alias.ByURI
 	}
-	if name := w.judge.referenceFor(h.To.Addr()); name != "" {
+	judge := w.inForce.Load().judge
+	if name := judge.referenceFor(h.To.Addr()); name != "" {
 		return name, alias.ByConfiguration
 	}
-	if h.Reference != "" && w.judge.inherits(h.Reference) {
+	if h.Reference != "" && judge.inherits(h.Reference) {
 		return h.Reference, alias.ByDialog
 	}
 	return "", alias.ByURI
@@ -87,7 +93,7 @@ func (n *Node) farEnd(f transport.Flow) *judgement {
 	if j, ok := f.User().(*judgement); ok {
 		return j
 	}
-	return n.judge.datagrams(f.Remote().Addr())
+	return n.inForce.Load().judge.datagrams(f.Remote().Addr())
 }
 
 // reconnect finds a new connection to where old led, for a CANCEL and for the ACK to a final response

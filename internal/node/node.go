@@ -3,7 +3,8 @@
 // Two towers stand on the library: the wire (transport, alias, identity, framing) and the thinking
 // (proxy, transaction, resolve). Neither knows the other. A Node owns one of each part, judges who is at
 // the far end of a connection (judge.go), hands messages up (wire.go), finds addresses and flows for what
-// comes down (network.go), and makes the rooms' settings from the configuration (settings.go).
+// comes down (network.go), makes the rooms' settings from the configuration (settings.go), and puts another
+// configuration into force while messages go on (reload.go).
 package node
 
 import (
@@ -12,30 +13,35 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/proxy"
-	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/transaction"
 	"github.com/tandem-sip/tandem/transport"
 )
 
 // Options are what a Node is given beside its configuration. The zero value logs nothing.
 type Options struct {
-	Logger  *slog.Logger
+	Logger *slog.Logger
+	// Level is that of the Logger: New and Reload set it to what the configuration says. Nil: they leave it.
+	Level   *slog.LevelVar
 	Version string // of the program, for the log
 }
 
 // Node is one running proxy. Its methods may be called from any goroutine.
 type Node struct {
-	cfg    *config.Config
-	log    *slog.Logger
-	judge  *judge
-	net    *transport.Transport
-	layer  *transaction.Layer
-	core   *proxy.Core
-	finder *resolve.Resolver
+	log   *slog.Logger
+	level *slog.LevelVar
+	net   *transport.Transport
+	layer *transaction.Layer
+	core  *proxy.Core
+
+	inForce atomic.Pointer[settings] // only New and Reload store it
+
+	// reloading is held by Reload from beginning to end, and by nobody else.
+	reloading sync.Mutex
 
 	lookups chan struct{} // bounds the look-ups in progress
 	pending sync.WaitGroup
@@ -51,18 +57,14 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: log, lookups: make(chan struct{}, maxLookups)}
-
-	n.judge = newJudge(cfg)
-
-	wireConfig, err := n.transportConfig()
+	n := &Node{log: log, level: opts.Level, lookups: make(chan struct{}, maxLookups)}
+	s, err := newSettings(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
+	n.inForce.Store(s)
+	wireConfig := n.transportConfig(s)
 	if n.net, err = transport.New(wireConfig); err != nil {
-		return nil, fmt.Errorf("node: %w", err)
-	}
-	if n.finder, err = resolve.New(resolveConfig(cfg)); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	u := &user{}
@@ -75,29 +77,31 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		Logger:          log,
 	})
 	n.core = proxy.New(proxy.Config{
-		Rules:        rules(cfg, wireConfig.Listen),
+		Rules:        s.rules(wireConfig.Listen),
 		Network:      network{n},
 		Transactions: n.layer,
-		TimerC:       cfg.Timers.TimerC,
-		DialogKey:    cfg.Access.DialogKey,
 		Logger:       log,
 	})
 	u.Core = n.core
+	if n.level != nil {
+		n.level.Set(cfg.Log.Level)
+	}
 	return n, nil
 }
 
 // Open binds the listeners. An address that is in use is an error that names its key in the file.
 func (n *Node) Open() error {
 	err := n.net.Open()
+	s := n.inForce.Load()
 	var le *transport.ListenError
 	if errors.As(err, &le) {
 		return fmt.Errorf("%s:%d: listen[%d]: %s: %w: give another address or port, or stop the program that has it",
-			n.cfg.File, n.cfg.Listen[le.Index].Line, le.Index, le.Listen, le.Err)
+			s.cfg.File, s.cfg.Listen[le.Index].Line, le.Index, le.Listen, le.Err)
 	}
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	n.core.Update(rules(n.cfg, n.net.Addrs()))
+	n.core.Update(s.rules(n.net.Addrs()))
 	return nil
 }
 
@@ -111,7 +115,7 @@ func (n *Node) Run(ctx context.Context) error {
 	go func() { timersDone <- n.layer.Run(timersCtx) }()
 	err := n.net.Run(ctx)
 
-	n.finder.Close()
+	n.inForce.Load().finder.Close()
 	n.pending.Wait()
 	stopTimers()
 	_ = <-timersDone // says no more than that timersCtx was done

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/tandem-sip/tandem/framing"
 	"github.com/tandem-sip/tandem/identity"
@@ -16,13 +17,45 @@ import (
 	"github.com/tandem-sip/tandem/transport"
 )
 
-// transportConfig makes the settings of the wire from the configuration.
-func (n *Node) transportConfig() (transport.Config, error) {
-	cfg := n.cfg
+// settings are a configuration and what is made of it. They never change: Reload puts others in their place.
+type settings struct {
+	cfg     *config.Config
+	judge   *judge
+	domains []transport.Domain
+	finder  *resolve.Resolver
+	former  []string // hosts that were advertised for domains that are still served: dialogs go by them
+}
+
+// newSettings makes settings that follow old ones; nil for the first. The resolver is kept, with all that it
+// knows, unless it would ask others.
+func newSettings(cfg *config.Config, old *settings) (*settings, error) {
+	s := &settings{cfg: cfg, judge: newJudge(cfg)}
+	var err error
+	if s.domains, err = domains(cfg, s.judge); err != nil {
+		return nil, err
+	}
+	if old != nil {
+		s.former = formerHosts(cfg, old)
+		if slices.Equal(cfg.DNS, old.cfg.DNS) {
+			s.finder = old.finder
+		}
+	}
+	if s.finder == nil {
+		if s.finder, err = resolve.New(resolveConfig(cfg)); err != nil {
+			return nil, fmt.Errorf("node: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// transportConfig makes the settings of the wire.
+func (n *Node) transportConfig(s *settings) transport.Config {
+	cfg := s.cfg
 	out := transport.Config{
+		Domains:          s.domains,
 		Handler:          wire{n},
 		Logger:           n.log,
-		Judge:            func(ci transport.ConnInfo) any { return n.judge.of(ci) },
+		Judge:            func(ci transport.ConnInfo) any { return n.inForce.Load().judge.of(ci) },
 		Outstanding:      n.outstanding,
 		Ended:            n.ended,
 		Limits:           framing.Limits{StartLine: cfg.Limits.StartLine, Header: cfg.Limits.Header, Body: cfg.Limits.Body},
@@ -38,22 +71,27 @@ func (n *Node) transportConfig() (transport.Config, error) {
 	for _, l := range cfg.Listen {
 		out.Listen = append(out.Listen, transport.Listen{Transport: l.Transport, Addr: l.Addr})
 	}
+	return out
+}
+
+// domains makes the served domains that have a certificate, as the wire sees them.
+func domains(cfg *config.Config, j *judge) (out []transport.Domain, err error) {
 	if len(cfg.Trust.CA) == 0 {
-		return out, nil // nobody to believe: plain transports only
+		return nil, nil // nobody to believe: plain transports only
 	}
 	verifier, err := newVerifier(cfg)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	for _, d := range cfg.Domains {
 		if len(d.Certificate.Certificate) == 0 {
 			continue // served on plain transports only
 		}
 		dom := transport.Domain{Name: d.Name, SentBy: d.SentBy, Certificate: d.Certificate, Verifier: verifier}
-		if n.judge.declines {
-			dom.DeclineAlias = n.judge.declinesAlias
+		if j.declines {
+			dom.DeclineAlias = j.declinesAlias
 		}
-		out.Domains = append(out.Domains, dom)
+		out = append(out, dom)
 	}
 	return out, nil
 }
@@ -109,8 +147,13 @@ func timers(cfg *config.Config) transaction.Timers {
 }
 
 // rules makes the proxy's rules. listening are the listen addresses with their real ports.
-func rules(cfg *config.Config, listening []transport.Listen) proxy.Rules {
-	out := proxy.Rules{UntrustedHeaders: cfg.Access.UntrustedHeaders}
+func (s *settings) rules(listening []transport.Listen) proxy.Rules {
+	cfg := s.cfg
+	out := proxy.Rules{
+		UntrustedHeaders: cfg.Access.UntrustedHeaders,
+		TimerC:           cfg.Timers.TimerC,
+		DialogKey:        cfg.Access.DialogKey,
+	}
 	if out.UntrustedHeaders == nil {
 		out.UntrustedHeaders = []string{} // the operator's empty list is not the default
 	}
@@ -124,6 +167,9 @@ func rules(cfg *config.Config, listening []transport.Listen) proxy.Rules {
 		// What is advertised for a domain carries the port of the listener.
 		for _, d := range cfg.Domains {
 			out.Self = append(out.Self, sipaddr.Advertised{Host: hostPart(d.SentBy), Port: l.Addr.Port(), Transport: l.Transport})
+		}
+		for _, host := range s.former {
+			out.Self = append(out.Self, sipaddr.Advertised{Host: host, Port: l.Addr.Port(), Transport: l.Transport})
 		}
 	}
 	for _, r := range cfg.Routes {
