@@ -30,7 +30,7 @@ const developmentName = "(embedded default)"
 // developmentConfig returns the embedded default. Its certification authority and certificate are made
 // when they aren't there or no longer good; dir is where they are.
 func developmentConfig() (cfg *config.Config, dir string, err error) {
-	if dir, err = stateDir(); err != nil {
+	if dir, err = stateDir("development"); err != nil {
 		return nil, "", err
 	}
 	cfg, err = config.Parse([]byte(developmentSettings), dir, developmentName)
@@ -44,9 +44,9 @@ func developmentConfig() (cfg *config.Config, dir string, err error) {
 	return cfg, dir, err
 }
 
-// stateDir makes and returns the per-user directory for state, or one of the system's temporary ones
-// where there is none to be had.
-func stateDir() (string, error) {
+// stateDir makes and returns the per-user directory for state of a kind, or one of the system's temporary
+// ones where there is none to be had.
+func stateDir(kind string) (string, error) {
 	base := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(base) {
 		base = ""
@@ -55,14 +55,14 @@ func stateDir() (string, error) {
 		}
 	}
 	if base != "" {
-		dir := filepath.Join(base, "tandem", "development")
+		dir := filepath.Join(base, "tandem", kind)
 		if err := os.MkdirAll(dir, 0o700); err == nil {
 			return dir, nil
 		}
 	}
 	dir, err := os.MkdirTemp("", "tandem-")
 	if err != nil {
-		return "", fmt.Errorf("no place for the development CA: %w", err)
+		return "", fmt.Errorf("no place for the %s CA: %w", kind, err)
 	}
 	return dir, nil
 }

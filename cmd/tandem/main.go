@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tandem-sip/tandem/conformance"
 	"github.com/tandem-sip/tandem/internal/config"
 )
 
@@ -20,6 +21,7 @@ import (
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the proxy."`
 	Lab      labCommand      `cmd:"" help:"Show two proxies that call each other over one connection, on this machine."`
+	Check    checkCommand    `cmd:"" help:"Probe a SIP element for what RFC 5923 and RFC 5922 ask of it."`
 	Validate validateCommand `cmd:"" help:"Check a configuration; start nothing."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -50,7 +52,7 @@ func main() {
 func exitCode(err error) int {
 	var bad *config.Error
 	var settings *settingsError
-	if errors.As(err, &bad) || errors.As(err, &settings) {
+	if errors.As(err, &bad) || errors.As(err, &settings) || errors.Is(err, conformance.ErrUsage) {
 		return exitUsage
 	}
 	return exitFailed
