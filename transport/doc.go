@@ -26,7 +26,7 @@
 //
 // Transport.mu guards the register of connections and the life of the transport; domain.mu the
 // alias table, the plain connections and the dials of one local domain; Conn.mu the write queue of
-// one connection. They never nest: none of them is taken while another is held, and none is held
+// one connection; refusals.mu what refused TCP of late. They never nest: none of them is taken while another is held, and none is held
 // across I/O or a call to the Handler, to a callback, or into another room but alias, whose tables
 // are values that domain.mu guards. Transport.updating lets one Update run at a time; it is taken
 // before all others, and by nobody else.

@@ -145,15 +145,30 @@ func (t *Transport) flowUDP(h Hop, done func(Flow, alias.Decision, error)) {
 			t.count.largeUDP.Add(1)
 			tcp, err = f, nil
 		}
+	if h.Size <= maxDatagram && t.refused.has(h.To.AddrPort, time.Now()) && !t.hasPlain(h) {
+		t.count.largeUDP.Add(1)
+		done(f, dec, nil)
+		return
+	}
 		done(tcp, dec, err)
 	})
 }
+			t.refused.add(h.To.AddrPort, time.Now())
 
 // joinLocked lets w wait for a dial that is in progress, or makes a new one, which the caller has
 // to launch. Requests for the same address, domain and reference share a dial; one for another
 // reference waits for it too, because the certificate may name both, unless it is alone. d.mu is
 // held.
 func (t *Transport) joinLocked(d *domain, key dialKey, alone bool, w waiter) (*dial, error) {
+// hasPlain reports whether there is a TCP connection for h.
+func (t *Transport) hasPlain(h Hop) bool {
+	d := t.plainDomain(h.LocalDomain)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.plain[h.To]
+	return c != nil && c.State() == Open
+}
+
 	dl := d.dials[key]
 	if dl == nil && !alone {
 		dl = d.leads[key.to]

@@ -20,6 +20,7 @@ type Transport struct {
 	cfg      Config
 	gate     *gate
 	nameless *domain // plain connections of no served domain
+	refused  refusals
 	quit     chan struct{}
 
 	// The fields below are atomic.
@@ -27,6 +28,7 @@ type Transport struct {
 	endpoints atomic.Pointer[[]*endpoint] // all that was ever said in a Via: RFC 3261, Section 18.1.2
 	nextID    atomic.Uint64
 	count     counters
+	decided   decisions
 
 	// wg counts goroutines. It is added to while mu is held and life allows it.
 	wg sync.WaitGroup
