@@ -72,6 +72,7 @@ func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, e
 		done(Flow{}, alias.Decision{}, ErrUnknownDomain)
 		return
 	case h.Reference == "":
+		t.decided.add(alias.NoReference)
 		done(Flow{}, alias.Decision{Reason: alias.NoReference, Basis: h.Basis}, &AuthError{To: h.To})
 		return
 	}
@@ -83,6 +84,9 @@ func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, e
 		c.review(set)
 		d.mu.Lock()
 		c, dec = d.findLocked(h)
+	}
+	if !alone {
+		t.decided.add(dec.Reason)
 	}
 	if c != nil {
 		d.mu.Unlock()
@@ -112,6 +116,7 @@ func (d *domain) findLocked(h Hop) (*Conn, alias.Decision) {
 func (t *Transport) flowTCP(h Hop, done func(Flow, alias.Decision, error)) {
 	d := t.plainDomain(h.LocalDomain)
 	dec := alias.Decision{Reason: alias.NotTLS}
+	t.decided.add(dec.Reason)
 	d.mu.Lock()
 	if c := d.plain[h.To]; c != nil && c.State() == Open {
 		d.mu.Unlock()
@@ -140,26 +145,21 @@ func (t *Transport) flowUDP(h Hop, done func(Flow, alias.Decision, error)) {
 	}
 	t.count.largeTCP.Add(1)
 	h.To.Transport = sipaddr.TCP
-	t.flowTCP(h, func(tcp Flow, dec alias.Decision, err error) {
-		if de, ok := err.(*DialError); ok && de.Refused && h.Size <= maxDatagram {
-			t.count.largeUDP.Add(1)
-			tcp, err = f, nil
-		}
 	if h.Size <= maxDatagram && t.refused.has(h.To.AddrPort, time.Now()) && !t.hasPlain(h) {
 		t.count.largeUDP.Add(1)
 		done(f, dec, nil)
 		return
 	}
+	t.flowTCP(h, func(tcp Flow, dec alias.Decision, err error) {
+		if de, ok := err.(*DialError); ok && de.Refused && h.Size <= maxDatagram {
+			t.count.largeUDP.Add(1)
+			t.refused.add(h.To.AddrPort, time.Now())
+			tcp, err = f, nil
+		}
 		done(tcp, dec, err)
 	})
 }
-			t.refused.add(h.To.AddrPort, time.Now())
 
-// joinLocked lets w wait for a dial that is in progress, or makes a new one, which the caller has
-// to launch. Requests for the same address, domain and reference share a dial; one for another
-// reference waits for it too, because the certificate may name both, unless it is alone. d.mu is
-// held.
-func (t *Transport) joinLocked(d *domain, key dialKey, alone bool, w waiter) (*dial, error) {
 // hasPlain reports whether there is a TCP connection for h.
 func (t *Transport) hasPlain(h Hop) bool {
 	d := t.plainDomain(h.LocalDomain)
@@ -169,6 +169,11 @@ func (t *Transport) hasPlain(h Hop) bool {
 	return c != nil && c.State() == Open
 }
 
+// joinLocked lets w wait for a dial that is in progress, or makes a new one, which the caller has
+// to launch. Requests for the same address, domain and reference share a dial; one for another
+// reference waits for it too, because the certificate may name both, unless it is alone. d.mu is
+// held.
+func (t *Transport) joinLocked(d *domain, key dialKey, alone bool, w waiter) (*dial, error) {
 	dl := d.dials[key]
 	if dl == nil && !alone {
 		dl = d.leads[key.to]

@@ -158,6 +158,9 @@ func (n *Node) Handshakes() int {
 	return int(s.HandshakesServer + s.HandshakesClient)
 }
 
+// Decisions counts the answers to which connection carries a request, by their reason.
+func (n *Node) Decisions() map[alias.Reason]uint64 { return n.net.Decisions() }
+
 // Aliases returns the rows of all alias tables.
 func (n *Node) Aliases() []alias.Row { return n.net.Aliases() }
 
