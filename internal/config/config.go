@@ -121,6 +121,7 @@ type Peer struct {
 	// Addresses are the source addresses that are this peer.
 	Addresses []netip.Prefix
 	// ReferenceIdentity is the name to authenticate when the next hop is one of Addresses. Empty: none.
+	// It also stands for InheritIdentity.
 	ReferenceIdentity string
 	// DeclineAlias refuses the peer's offers of connection reuse.
 	DeclineAlias bool

@@ -115,9 +115,6 @@ func (r *reader) checkPeers(cfg *Config) {
 		for j, prefix := range p.Addresses {
 			r.checkOverlap(cfg.Peers[:i], prefix, index(key+".addresses", j))
 		}
-		if p.ReferenceIdentity != "" && len(p.Addresses) == 0 {
-			r.warnAt(key+".reference_identity", "it is never asked for: it says who is at the peer's `addresses`, and there are none")
-		}
 		r.checkLeniency(cfg, p, key)
 	}
 }
