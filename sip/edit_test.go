@@ -165,3 +165,37 @@ func TestEditResponse(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
+
+// A folded Content-Length is brought onto one line, and nothing else is touched; what an edit says about it wins.
+func TestEditUnfoldsContentLength(t *testing.T) {
+	const before, after = "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nSubject: a\r\n b\r\n", "X: y\r\n\r\nhi"
+	for _, tt := range []struct {
+		name, line, want string
+		edit             func(*Edit)
+	}{
+		{"plain", "Content-Length \t:  02 \t\r\n", "Content-Length \t:  02 \t\r\n", func(*Edit) {}},
+		{"in front", "Content-Length:\r\n 2\r\n", "Content-Length: 2\r\n", func(*Edit) {}},
+		{"behind", "l : 2\r\n \r\n\t\r\n", "l: 2\r\n", func(*Edit) {}},
+		{"removed", "l:\r\n 2\r\n", "", func(e *Edit) { e.RemoveAll("Content-Length"); e.Prepend(FieldVia, "SIP/2.0/UDP b") }},
+		{"set", "l:\r\n 2\r\n", "l:\r\n 3\r\n", func(e *Edit) { e.Set(FieldContentLength, "3") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := Parse(before + tt.line + after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := m.Edit()
+			tt.edit(&e)
+			for range 2 {
+				got := string(e.AppendTo(nil))
+				want := before + tt.want + after
+				if tt.want == "" {
+					want = strings.Replace(before, "Via", "Via: SIP/2.0/UDP b\r\nVia", 1) + "X: y\r\nContent-Length: 2\r\n\r\nhi"
+				}
+				if got != want {
+					t.Errorf("got\n%q, want\n%q", got, want)
+				}
+			}
+		})
+	}
+}

@@ -3,13 +3,15 @@ package sip
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // AppendTo appends the changed message. What was not changed is written byte for byte, except that
 // the version in the start line is written in upper case, that the topmost Via gets what SetReceived
-// said, and that Content-Length is added when it is missing.
+// said, and that Content-Length is added when it is missing, and brought onto one line when it is folded.
 func (e *Edit) AppendTo(dst []byte) []byte {
 	m := e.m
+	e.unfoldLength()
 	var room [64]uint16
 	order := room[:0]
 	for i := 0; i < e.n; i++ {
@@ -47,6 +49,26 @@ func (e *Edit) AppendTo(dst []byte) []byte {
 		}
 	}
 	return e.appendOps(dst, pos, order)
+}
+
+// unfoldLength brings Content-Length onto one line (RFC 3261, Section 7.3.1): a receiver that does not know folding
+// would look for the end of the message elsewhere.
+func (e *Edit) unfoldLength() {
+	i := e.m.firstLine(FieldContentLength)
+	if i < 0 {
+		return
+	}
+	l := e.m.line(i)
+	from, to := int(l.nameEnd), int(l.next)-len("\r\n")
+	if strings.IndexByte(e.m.raw[from:to], '\n') < 0 {
+		return
+	}
+	for i := 0; i < e.n; i++ {
+		if o := e.at(i); o.kind != opInsert && int(o.end) > int(l.start) && int(o.pos) < int(l.next) && int(o.pos) != from {
+			return // it is changed or cut
+		}
+	}
+	e.text(from, to, ": "+e.m.value(l))
 }
 
 // appendOdd writes a request whose version is in lower case: the last change mends it and stands
