@@ -41,6 +41,16 @@ func (t *Table) Rows() []Row {
 	return rows
 }
 
+// RowsAt returns a copy of the rows of one address, in the order of choice.
+func (t *Table) RowsAt(to sipaddr.Resolved) []Row {
+	list := t.byAddr[canonical(to)]
+	rows := make([]Row, len(list))
+	for i, e := range list {
+		rows[i] = e.row
+	}
+	return rows
+}
+
 // RowsOf returns a copy of the rows of one connection, in the order in which they were added.
 func (t *Table) RowsOf(id ConnID) []Row {
 	c := t.byConn[id]

@@ -25,7 +25,7 @@ const maxMadeBy = 64
 type Table struct {
 	local  string
 	cfg    Config
-	byAddr map[sipaddr.Resolved][]*entry // newest first
+	byAddr map[sipaddr.Resolved][]*entry // newest first, but for Prefer
 	byConn map[ConnID]*conn
 	rows   int
 	added  uint64
@@ -150,8 +150,8 @@ func (t *Table) thin(row Row) {
 
 // Find answers which connection carries a request to the address to, which is where RFC 3263 led
 // from a URI whose host is reference: a row of that address that has reference among its identities,
-// which are the two conditions of RFC 5923, Section 8.1 and of RFC 5923, Section 8.2. Of several the
-// newest is chosen.
+// which are the two conditions of RFC 5923, Section 8.1 and of RFC 5923, Section 8.2. Of several the one that Prefer
+// has put first is chosen, else the newest.
 // It marks the row as used at now, and does not allocate when reference is ASCII.
 func (t *Table) Find(to sipaddr.Resolved, reference string, now time.Time) Decision {
 	e, reason := t.search(to, reference, now)
@@ -207,6 +207,22 @@ func (t *Table) MarkClosing(id ConnID) {
 		t.byConn[id] = c
 	}
 	c.closing = true
+}
+
+// Prefer puts the rows of a connection before the others of their addresses, in the order of choice. A row that
+// is added later goes before them.
+func (t *Table) Prefer(id ConnID) {
+	c := t.byConn[id]
+	if c == nil {
+		return
+	}
+	for _, e := range c.entries {
+		list := t.byAddr[e.row.Resolved]
+		if i := slices.Index(list, e); i > 0 {
+			copy(list[1:i+1], list[:i])
+			list[0] = e
+		}
+	}
 }
 
 // Remove forgets a connection that is gone, and all its rows.

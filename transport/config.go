@@ -139,6 +139,10 @@ type Config struct {
 	// their connection is suspected and probed. Default 3; negative: never.
 	SuspectAfter int
 
+	// SettleAfter is how long two connections stand with one peer, when both sides dialed at once, before one
+	// of them is given back by the side that dialed it. Default 5 s.
+	SettleAfter time.Duration
+
 	// QueueBytes bounds what waits to be written on one connection whose peer does not take it.
 	// Default 256 KiB. Above it requests are turned away; a connection on which a response finds no
 	// place is closed, so that nothing is lost in silence. While the peer takes what is written the
@@ -203,6 +207,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.KeepAlive, 6 * time.Second},
 		{&cfg.UserTimeout, 5 * time.Second},
 		{&cfg.PongTimeout, 10 * time.Second},
+		{&cfg.SettleAfter, 5 * time.Second},
 	}
 	for _, x := range durations {
 		if *x.d == 0 {

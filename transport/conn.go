@@ -44,6 +44,7 @@ type Conn struct {
 	ep         *endpoint
 	reference  string         // dialed over TLS: the name that the peer proved
 	peer       *identity.Peer // nil: not authenticated
+	ours       [32]byte       // dialed over TLS: SHA-256 of our own certificate
 	stream     *stream
 	tls        *tls.Conn // nil: plain TCP
 	plain      net.Conn  // where messages are read and written: tls or stream
@@ -71,6 +72,9 @@ type Conn struct {
 	agreed atomic.Int64
 	// halted says that the peer has ended its side: no new transaction starts (RFC 5923, Section 8.3).
 	halted atomic.Bool
+
+	// instead says which connection is to be used in its place; nil: none.
+	instead atomic.Pointer[settlement]
 
 	// quiet is owned by the goroutine of watch.
 	quiet quiet
@@ -172,6 +176,7 @@ func (c *Conn) serve() {
 	c.ended(err)
 	<-c.written
 	_ = c.plain.Close()
+	c.settleLate()
 	c.stream.release()
 	if c.in != nil {
 		putBuffer(c.in)

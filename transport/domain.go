@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -45,12 +46,13 @@ func newDomain(name string, cfg Config) *domain {
 // credentials is what a Domain says, made ready for use. It is immutable.
 type credentials struct {
 	Domain
-	generation uint64
-	identities identity.Set // of our own certificate
-	server     *tls.Config
-	client     *tls.Config
-	sessions   tls.ClientSessionCache
-	endpoints  map[netip.AddrPort]*endpoint // by listen address, of the TLS listeners
+	generation  uint64
+	identities  identity.Set // of our own certificate
+	fingerprint [32]byte     // of it
+	server      *tls.Config
+	client      *tls.Config
+	sessions    tls.ClientSessionCache
+	endpoints   map[netip.AddrPort]*endpoint // by listen address, of the TLS listeners
 }
 
 // domainSet is the served domains at one time. It is immutable.
@@ -163,10 +165,11 @@ func (t *Transport) makeCredentials(dc Domain) (*credentials, error) {
 		return nil, fmt.Errorf("transport: certificate of domain %s: %w", dc.Name, err)
 	}
 	cr := &credentials{
-		Domain:     dc,
-		identities: identity.FromCertificate(leaf, true),
-		sessions:   tls.NewLRUClientSessionCache(1024),
-		endpoints:  make(map[netip.AddrPort]*endpoint),
+		Domain:      dc,
+		identities:  identity.FromCertificate(leaf, true),
+		fingerprint: sha256.Sum256(leaf.Raw),
+		sessions:    tls.NewLRUClientSessionCache(1024),
+		endpoints:   make(map[netip.AddrPort]*endpoint),
 	}
 	cr.server = serverTLS(cr)
 	cr.client = clientTLS(cr)

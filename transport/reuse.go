@@ -259,6 +259,7 @@ func (t *Transport) enter(c *Conn) {
 				Fingerprint: c.peer.Fingerprint, NotAfter: c.peer.NotAfter, Conn: c.id,
 				Direction: alias.Dialed, MadeBy: "dial", LastUsed: time.Now(),
 			})
+			t.settleLocked(d, c.dialed)
 		}
 	}
 }
@@ -334,7 +335,9 @@ func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uin
 	}
 	if reason == alias.Reuse {
 		row.MadeBy = m.CallID()
-		_, reason = d.table.Add(row)
+		if _, reason = d.table.Add(row); reason == alias.Reuse {
+			c.t.settleLocked(d, row.Resolved)
+		}
 	}
 	if reason != alias.Reuse && len(c.refused) < maxRefused {
 		row.MadeBy = ""

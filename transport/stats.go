@@ -41,6 +41,7 @@ type Stats struct {
 	KeepsAnswered    uint64 // requests whose offer of keepalives was taken: RFC 6223
 	KeepsAgreed      uint64 // connections whose peer took ours
 	Recycled         uint64 // connections closed for their age
+	Settled          uint64 // connections given back because both sides had dialed at once
 	Slow             uint64 // connections closed by HeaderTimeout or BodyTimeout
 	QueueFull        uint64 // messages turned away
 	Stalled          uint64 // connections closed because the peer takes nothing
@@ -75,6 +76,7 @@ type counters struct {
 	largeTCP, largeUDP                                   atomic.Uint64
 	suspected, wedged, repliesRescued                    atomic.Uint64
 	pingsSent, keepsAnswered, keepsAgreed, recycled      atomic.Uint64
+	settled                                              atomic.Uint64
 	aliases                                              [64]atomic.Uint64 // by alias.Reason
 }
 
@@ -104,7 +106,7 @@ func (t *Transport) Stats() Stats {
 		LargeOverTCP: c.largeTCP.Load(), LargeOverUDP: c.largeUDP.Load(),
 		Suspected: c.suspected.Load(), Wedged: c.wedged.Load(), RepliesRescued: c.repliesRescued.Load(),
 		PingsSent: c.pingsSent.Load(), KeepsAnswered: c.keepsAnswered.Load(), KeepsAgreed: c.keepsAgreed.Load(),
-		Recycled:  c.recycled.Load(),
+		Recycled: c.recycled.Load(), Settled: c.settled.Load(),
 		AliasRows: make(map[string]int), Aliases: make(map[alias.Reason]uint64),
 	}
 	for i := range c.aliases {

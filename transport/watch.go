@@ -6,8 +6,8 @@ import "time"
 const watchEvery = time.Second
 
 // watch looks at all connections from time to time, so that none of them needs a timer: for pings
-// that are due or unanswered, for certificates that have expired and for connections that are old. It ends
-// when quit is closed.
+// that are due or unanswered, for certificates that have expired and for connections that are old, or no longer
+// needed. It ends when quit is closed.
 func (t *Transport) watch() {
 	defer t.wg.Done()
 	every := watchEvery
@@ -55,6 +55,9 @@ func (c *Conn) look(now time.Time) {
 		if c.beginClose(nil) {
 			c.t.count.recycled.Add(1)
 		}
+		return
+	}
+	if c.giveBack(now) {
 		return
 	}
 	c.ping(now)
