@@ -107,7 +107,7 @@ func (c *probe) refused(l *listener, label string, spec certificate) error {
 		c.locked(func() { bytes, open = n.bytes, n.ended == "" })
 		switch {
 		case bytes > 0:
-			return failf("%d bytes were sent to a server for %s that presents %s", bytes, c.host(label), spec.what)
+			return failf("something was sent to a server for %s that presents %s", c.host(label), spec.what)
 		case open:
 			return failf("the connection to a server for %s that presents %s stayed open", c.host(label), spec.what)
 		}

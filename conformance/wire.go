@@ -87,7 +87,7 @@ func (n *conn) cut(dec *framing.Decoder, buf []byte) []byte {
 // end notes how the target's direction ended.
 func (n *conn) end(err error) {
 	var alert tls.AlertError
-	how := "reset: " + err.Error()
+	how := "broken: " + err.Error()
 	var op *net.OpError
 	switch {
 	case errors.Is(err, io.EOF) && n.transport.Secure():
@@ -131,15 +131,18 @@ func (n *conn) halfClose() {
 	}
 }
 
-// shut closes the connection in an orderly way.
+// shut closes the connection in an orderly way: it gives the target a moment to do the same, so that the
+// connection is gone for both when shut returns.
 func (n *conn) shut() {
+	n.halfClose()
+	n.c.quiet(func() bool { return n.ended != "" })
 	n.c.logf("", n, "closed by the prober")
 	n.c.locked(func() {
 		if n.ended == "" {
 			n.ended = "closed by the prober"
 		}
 	})
-	_ = n.wire().Close() // sends the alert first, if it can
+	_ = n.wire().Close() // all has been said
 }
 
 // isOpen says whether the target's direction is open; the probe's lock is not held.

@@ -104,17 +104,21 @@ func (k kamailio) String() string {
 	return "Kamailio"
 }
 
-func (k kamailio) start(t *testing.T, s site) {
-	t.Helper()
-	modules := ""
+// kamailioModules is where Debian keeps Kamailio's modules, with a slash behind it.
+func kamailioModules() string {
 	for _, dir := range []string{"/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules"} {
 		if _, err := os.Stat(dir); err == nil {
-			modules = dir + "/"
+			return dir + "/"
 		}
 	}
+	return ""
+}
+
+func (k kamailio) start(t *testing.T, s site) {
+	t.Helper()
 	dir := filepath.Join(s.dir, s.own.Domain)
 	write(t, filepath.Join(dir, "kamailio.cfg"), func(f *os.File) error {
-		return kamailioConfig.Execute(f, map[string]any{"Own": s.own, "Peer": s.peer, "Dir": dir, "Modules": modules,
+		return kamailioConfig.Execute(f, map[string]any{"Own": s.own, "Peer": s.peer, "Dir": dir, "Modules": kamailioModules(),
 			"Agent": s.agent, "AgentTransport": s.agentTransport, "Aliases": k.aliases})
 	})
 	write(t, filepath.Join(dir, "tls.cfg"), func(f *os.File) error {
