@@ -97,6 +97,8 @@ type Domain struct {
 	// Certificate has its Leaf filled in. It is empty (no Certificate bytes) for a domain that is
 	// served on plain transports only.
 	Certificate tls.Certificate
+	// Trust says which certificates of peers are believed on behalf of this domain; nil: Config.Trust.
+	Trust *Trust
 	// Identities are what the certificate says about its holder; Name is one of them, and so is the
 	// host of SentBy unless it is an IP literal.
 	Identities identity.Set

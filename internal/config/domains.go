@@ -31,6 +31,11 @@ func (v value) readDomains(cfg *Config) {
 			{"certificate", func(v value) { files.readCertificate(v) }},
 			{"key", func(v value) { files.readKey(v) }},
 			{"sent_by", func(v value) { d.SentBy = v.readSentBy() }},
+			{"trust", func(v value) {
+				t := defaults().Trust
+				v.readTrust(&t)
+				d.Trust = &t
+			}},
 		})
 		r := item.r
 		if r.lines[item.key+".name"] == 0 {
@@ -208,6 +213,9 @@ func (r *reader) checkDomains(cfg *Config) {
 		if d.SentBy == "" && r.lines[key+".sent_by"] == 0 {
 			d.SentBy = d.Name
 		}
+		if d.Trust != nil && len(d.Trust.CA) == 0 && r.lines[key+".trust.ca"] == 0 {
+			r.problemAt(key+".trust", "it has nobody to believe: add `ca` with the authorities that this domain's peers have their certificates from, or take it out")
+		}
 		if d.Certificate.Leaf != nil {
 			r.checkIdentities(d, key, cfg.Trust.CNFallback)
 		}
@@ -251,14 +259,16 @@ func (r *reader) checkTLS(cfg *Config) {
 		if l.Transport != sipaddr.TLS && l.Transport != sipaddr.TLSSCTP {
 			continue
 		}
-		withCertificate := func(j int) bool { return r.lines[index("domains", j)+".certificate"] != 0 }
-		some := false
+		some, believing := false, true
 		for j := range cfg.Domains {
-			some = some || withCertificate(j)
+			key := index("domains", j)
+			has := r.lines[key+".certificate"] != 0
+			some = some || has
+			believing = believing && (!has || r.lines[key+".trust.ca"] != 0)
 		}
 		if !some {
 			r.problemAt(index("listen", i), "%s needs a certificate and no domain has one: add it to `domains`, with `certificate` and `key`, or take the listener out", l)
-		} else if len(cfg.Trust.CA) == 0 && r.lines["trust.ca"] == 0 {
+		} else if !believing && len(cfg.Trust.CA) == 0 && r.lines["trust.ca"] == 0 {
 			r.problemAt(index("listen", i), "%s has nobody to believe: add `trust: {ca: [FILE]}` with the authorities that peers' certificates come from, or take the listener out", l)
 		}
 		return // one listener is enough to say so

@@ -64,6 +64,7 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 		BodyTimeout:      cfg.Timers.BodyRead,
 		DialTimeout:      cfg.Timers.Dial,
 		DrainTimeout:     cfg.Timers.Drain,
+		PongTimeout:      cfg.Timers.Pong,
 		QueueBytes:       cfg.Limits.Queue,
 		MaxConnections:   cfg.Limits.Connections,
 		MaxPerSource:     cfg.Limits.ConnectionsPerSource,
@@ -74,20 +75,23 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 	return out
 }
 
-// domains makes the served domains that have a certificate, as the wire sees them.
+// domains makes the served domains that have a certificate and somebody to believe, as the wire sees them.
 func domains(cfg *config.Config, j *judge) (out []transport.Domain, err error) {
-	if len(cfg.Trust.CA) == 0 {
-		return nil, nil // nobody to believe: plain transports only
-	}
-	verifier, err := newVerifier(cfg)
-	if err != nil {
-		return nil, err
-	}
+	verifiers := make(map[*config.Trust]*identity.Verifier) // domains without a trust of their own share one
 	for _, d := range cfg.Domains {
-		if len(d.Certificate.Certificate) == 0 {
+		trust := d.Trust
+		if trust == nil {
+			trust = &cfg.Trust
+		}
+		if len(d.Certificate.Certificate) == 0 || len(trust.CA) == 0 {
 			continue // served on plain transports only
 		}
-		dom := transport.Domain{Name: d.Name, SentBy: d.SentBy, Certificate: d.Certificate, Verifier: verifier}
+		if verifiers[trust] == nil {
+			if verifiers[trust], err = newVerifier(cfg, trust); err != nil {
+				return nil, err
+			}
+		}
+		dom := transport.Domain{Name: d.Name, SentBy: d.SentBy, Certificate: d.Certificate, Verifier: verifiers[trust]}
 		if j.declines {
 			dom.DeclineAlias = j.declinesAlias
 		}
@@ -97,7 +101,7 @@ func domains(cfg *config.Config, j *judge) (out []transport.Domain, err error) {
 }
 
 // newVerifier returns what believes, or not, the certificates of peers.
-func newVerifier(cfg *config.Config) (*identity.Verifier, error) {
+func newVerifier(cfg *config.Config, trust *config.Trust) (*identity.Verifier, error) {
 	var lenient []string
 	for _, p := range cfg.Peers {
 		if p.ServerAuthClient {
@@ -109,12 +113,12 @@ func newVerifier(cfg *config.Config) (*identity.Verifier, error) {
 		return nil, fmt.Errorf("%s: peers: %w", cfg.File, err)
 	}
 	v, err := identity.NewVerifier(identity.Policy{
-		Roots:             cfg.Trust.CA,
-		CRLs:              cfg.Trust.CRL,
-		CNFallback:        cfg.Trust.CNFallback,
-		StrictEKU:         cfg.Trust.StrictEKU,
-		MustStaple:        cfg.Trust.MustStaple,
-		MaxNames:          cfg.Trust.MaxNames,
+		Roots:             trust.CA,
+		CRLs:              trust.CRL,
+		CNFallback:        trust.CNFallback,
+		StrictEKU:         trust.StrictEKU,
+		MustStaple:        trust.MustStaple,
+		MaxNames:          trust.MaxNames,
 		ServerAuthClients: serverAuth,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/internal/node"
+	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
 )
 
@@ -117,5 +118,41 @@ func BenchmarkThousandDomains(b *testing.B) {
 	file, _ := manyDomains(b, 1000)
 	for b.Loop() {
 		_ = loaded(b, file).Close()
+	}
+}
+
+// TestTrustOfEachDomain: a domain with a trust of its own believes nobody else, in both roles.
+func TestTrustOfEachDomain(t *testing.T) {
+	b := newBench(t)
+	other := siptest.NewCA(t)
+	alice := b.agent("alice", siptest.AnswerAll)
+	p := &proxy{addr: siptest.Loopback(t), domain: "example.com", host: "p1.example.com"}
+	var y strings.Builder
+	fmt.Fprintf(&y, "listen: [udp://%[1]s:5060, tls://%[1]s:5061]\ndns: [%s]\n", p.addr, b.dns.Addr())
+	fmt.Fprintf(&y, "trust: {ca: [%s]}\naccess: {relay_from: [%s]}\ndomains:\n", b.ca.WriteFile(t), alice.Addr())
+	for name, trust := range map[string]string{"example.com": "", "example.org": ", trust: {ca: [" + other.WriteFile(t) + "]}"} {
+		cert, key := b.ca.Domain(t, name).WriteFiles(t)
+		fmt.Fprintf(&y, "  - {name: %s, certificate: %s, key: %s%s}\n", name, cert, key, trust)
+	}
+	started := b.run(y.String())
+	p.Node, p.stop = started.Node, started.stop
+	s := &stand{bench: b, p: p, alice: alice}
+	for i, ca := range []*siptest.CA{b.ca, other} {
+		name := fmt.Sprintf("far%d.example", i)
+		far := siptest.NewPeer(t, siptest.PeerConfig{Name: "far", Cert: ca.Domain(t, name), Handle: siptest.AnswerAll})
+		far.Listen(sipaddr.TLS, 5061)
+		s.names(name, name, far.Addr(), 5061)
+		for j, domain := range []string{"example.com", "example.org"} {
+			// TLS 1.2 tells the client at once that it is refused.
+			_, err := resumes(p.at(sipaddr.TLS), domain, tls.VersionTLS12, ca.Domain(t, name), &anySession{})
+			if (err == nil) != (i == j) {
+				t.Errorf("%s and a client with a certificate of authority %d: %v", domain, i, err)
+			}
+			if i == j {
+				s.sends("sip:bob@"+name, far, from(domain))
+			} else if got := s.fails("sip:bob@"+name, from(domain)); got.StatusCode() != 503 {
+				t.Errorf("from %s to a server with a certificate of authority %d: %d", domain, i, got.StatusCode())
+			}
+		}
 	}
 }
