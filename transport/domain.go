@@ -93,7 +93,7 @@ func (t *Transport) makeDomains(domains []Domain, old *domainSet) (*domainSet, e
 	}
 	var creds []*credentials
 	for _, dc := range domains {
-		cr, err := t.makeCredentials(dc)
+		cr, err := t.makeCredentials(dc, sessionsOf(len(domains)))
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +153,11 @@ func (dc *Domain) check() error {
 	return nil
 }
 
-func (t *Transport) makeCredentials(dc Domain) (*credentials, error) {
+// sessionsOf is how many TLS sessions with servers each of n domains keeps, to be resumed: a session
+// is some kilobytes, and a thousand domains must not cost a thousand times as much as one.
+func sessionsOf(n int) int { return max(16, min(1024, 16384/n)) }
+
+func (t *Transport) makeCredentials(dc Domain, sessions int) (*credentials, error) {
 	if err := dc.check(); err != nil {
 		return nil, err
 	}
@@ -168,7 +172,7 @@ func (t *Transport) makeCredentials(dc Domain) (*credentials, error) {
 		Domain:      dc,
 		identities:  identity.FromCertificate(leaf, true),
 		fingerprint: sha256.Sum256(leaf.Raw),
-		sessions:    tls.NewLRUClientSessionCache(1024),
+		sessions:    tls.NewLRUClientSessionCache(sessions),
 		endpoints:   make(map[netip.AddrPort]*endpoint),
 	}
 	cr.server = serverTLS(cr)
