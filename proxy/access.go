@@ -59,11 +59,18 @@ func (p *plan) named(hop *sip.URI) target {
 		}
 		t.reach.signed(p.claim.special)
 	}
-	if host := normalHost(hop.Host); p.from.Relay && !isAddress(host) && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+	maddr, has := hop.Param("maddr")
+	if p.from.Relay && isName(hop.Host) && (!has || isName(maddr)) {
 		// A peer inside a network may go by name to what is in the same one.
 		t.reach.like = networkOf(plainAddr(p.src.Remote.Addr()))
 	}
 	return t
+}
+
+// isName reports whether a host is a name that is looked up, and not an address or another word for this machine.
+func isName(host string) bool {
+	host = normalHost(host)
+	return !isAddress(host) && host != "localhost" && !strings.HasSuffix(host, ".localhost")
 }
 
 // reach says which special addresses a target may be at. The zero value: none.

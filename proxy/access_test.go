@@ -28,6 +28,7 @@ func TestAccessMatrix(t *testing.T) {
 			"stranger": "403", "inside": "udp:10.0.0.1:5060", "peer": "udp:192.0.2.51:5060", "neighbour": "udp:10.0.0.1:5060"}},
 		{"private address", "sip:bob@10.0.0.1", "", map[string]string{"neighbour": "403"}},
 		{"name of the loopback", "sip:bob@home.example", "", map[string]string{"neighbour": "403", "peer": "403"}},
+		{"address in maddr", "sip:bob@rebound.example;maddr=10.0.0.1", "", map[string]string{"neighbour": "403"}},
 		{"localhost", "sip:bob@localhost", "", map[string]string{"neighbour": "403", "peer": "403"}},
 		{"metadata service", "sip:bob@169.254.169.254", "", map[string]string{
 			"stranger": "403", "inside": "udp:169.254.169.254:5060", "peer": "403"}},
@@ -55,6 +56,7 @@ func TestAccessMatrix(t *testing.T) {
 				run(t, Config{}, func(b *bench) {
 					b.names["example.net"] = []string{"udp:192.0.2.50:5060"}
 					b.names["rebound.example"] = []string{"udp:10.0.0.1:5060", "udp:255.255.255.255:5060", "udp:192.0.2.51:5060"}
+					b.names["10.0.0.1"] = []string{"udp:10.0.0.1:5060"}
 					b.names["home.example"] = []string{"udp:127.0.0.1:5060"}
 					b.names["localhost"] = []string{"udp:127.0.0.1:5060"}
 					c := sources[who](b)
