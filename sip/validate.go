@@ -107,11 +107,19 @@ func (n *NameAddr) valid(f Field) error {
 	if err := u.Parse(n.Addr); err != nil {
 		return inField(f, err)
 	}
-	if tag, ok := n.Param("tag"); ok {
-		if len(tag) > MaxToken {
+	tags := 0
+	for p := (params{s: n.Params}); p.next(); {
+		if !equalFold(p.name, "tag") {
+			continue
+		}
+		// Of two tags each hop might take another: RFC 3261, Section 7.3.1.
+		if tags++; tags > 1 {
+			return bad(f.String(), "tag is repeated")
+		}
+		if len(p.value) > MaxToken {
 			return tooLong(f.String(), "tag is too long")
 		}
-		if !all(tag, charToken) {
+		if !all(p.value, charToken) {
 			return bad(f.String(), "tag is not a token")
 		}
 	}
