@@ -11,6 +11,8 @@ import (
 // for concurrent use. A Flow may also have a method TrustIdentity() bool: when that says false, the headers that
 // only a trusted sender may set are removed from responses that come over it (RFC 3325, Section 5). And it may have
 // a method Keep() bool: when that says true, requests offer to send keepalives (RFC 6223, Section 4.3).
+// And it may have a method Proved(name string) string: it says by which identity the far end, which was authenticated
+// as name, is to be authenticated when a request of the same dialog goes to it by IP address.
 type Flow interface {
 	transaction.Flow
 	// Transport returns the flow's transport.

@@ -109,6 +109,9 @@ func (a *attempt) forthParams(to *sip.URI) string {
 	var cl claim
 	if a.flow.Transport().Secure() {
 		cl.reference = t.proved()
+		if f, ok := a.flow.(interface{ Proved(string) string }); ok {
+			cl.reference = f.Proved(cl.reference)
+		}
 	}
 	if to != nil {
 		if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {

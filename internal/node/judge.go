@@ -24,6 +24,7 @@ type judgement struct {
 	peer          string // name of the configured peer; "" for none
 	identity      string // the authenticated identities in one text; "" for nobody
 	trustIdentity bool   // what it says about its users is believed
+	by            *judge // nil: nobody
 
 	proxy proxy.Source           // the same, in the words of the proxy
 	last  atomic.Pointer[origin] // of the latest message, for the next one
@@ -42,7 +43,7 @@ func newJudge(cfg *config.Config) *judge {
 
 // of judges a connection once its handshake is done, or a source of datagrams.
 func (j *judge) of(ci transport.ConnInfo) *judgement {
-	out := &judgement{}
+	out := &judgement{by: j}
 	ip := ci.Remote.Addr().Unmap()
 	for _, p := range j.relayFrom {
 		if p.Contains(ip) {
@@ -57,6 +58,9 @@ func (j *judge) of(ci transport.ConnInfo) *judgement {
 		out.identity, out.proxy.Reference = strings.Join(ids.Names(), " "), ids.Names()[0]
 		if !ci.Distrusted {
 			peer = j.byIdentities(ids)
+		}
+		if peer >= 0 {
+			out.proxy.Reference = j.nameOf(ids) // the first may be none of a peer's
 		}
 		// A peer that authenticated may relay; an address alone proves nothing over UDP.
 		out.proxy.Relay = out.proxy.Relay || peer >= 0
@@ -80,6 +84,16 @@ func (j *judge) byIdentities(ids identity.Set) int {
 		}
 	}
 	return -1
+}
+
+// nameOf returns the first of the names that belongs to a peer, or "".
+func (j *judge) nameOf(ids identity.Set) string {
+	for _, name := range ids.Names() {
+		if _, known := j.byIdentity[name]; known {
+			return name
+		}
+	}
+	return ""
 }
 
 // byAddress returns the peer that an address belongs to, or -1.

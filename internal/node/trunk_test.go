@@ -129,6 +129,13 @@ func (k *trunk) arrives(r *siptest.Request, at *siptest.Peer) *siptest.Conn {
 	return got.Conn
 }
 
+// acks has alice send an ACK of a dialog, which has to come to the carrier.
+func (k *trunk) acks(r *siptest.Request) {
+	k.t.Helper()
+	k.alice.Dial(sipaddr.UDP, k.p.at(sipaddr.UDP)).SendRequest(r)
+	k.far.Expect("alice's ACK", func(g *siptest.Received) bool { return same(r.CallID, true)(g) && g.Method() == sip.MethodAck })
+}
+
 // refused has alice send a request of a dialog that must not be sent to anybody.
 func (k *trunk) refused(r *siptest.Request, at ...*siptest.Peer) {
 	k.t.Helper()
@@ -159,12 +166,13 @@ func TestTrunkByReference(t *testing.T) {
 		t.Run("out-"+name, func(t *testing.T) {
 			k := newTrunk(t, ", addresses: [ADDRESS], reference_identity: carrier.example")
 			request, conn := k.out(recordRoutes)
+			k.acks(request(sip.MethodAck))
 			for _, m := range []string{sip.MethodInvite, sip.MethodBye} {
 				if got := k.arrives(request(m), k.far); got != conn {
 					t.Errorf("%s came over %v, want %v", m, got, conn)
 				}
 			}
-			k.decided(alias.ReuseByConfiguredReference, 2)
+			k.decided(alias.ReuseByConfiguredReference, 3)
 			if n := k.p.Stats().Transport.HandshakesClient; n != 1 {
 				t.Errorf("the carrier was dialed %d times", n)
 			}
@@ -219,7 +227,8 @@ func TestTrunkByDialog(t *testing.T) {
 						t.Errorf("%s came over %v, want %v", m, got, conn)
 					}
 				}
-				k.decided(alias.ReuseByDialog, 2)
+				k.acks(request(sip.MethodAck))
+				k.decided(alias.ReuseByDialog, 3)
 				k.restart()
 				if got := k.arrives(request("INFO"), k.far); got == conn || !got.Accepted() {
 					t.Errorf("INFO came over %v after the restart", got)
@@ -229,6 +238,32 @@ func TestTrunkByDialog(t *testing.T) {
 				k.decided(alias.ReuseByDialog, 1)
 			})
 		}
+	}
+}
+
+// TestTrunkWithSeveralNames: a peer is known by one of its names, whichever the call went by.
+func TestTrunkWithSeveralNames(t *testing.T) {
+	calls := map[string]func(*trunk) (leg, *siptest.Conn){
+		"out": func(k *trunk) (leg, *siptest.Conn) { return k.out(false) },
+		"in":  (*trunk).in,
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			k := newTrunk(t, "-")
+			k.far.Close()
+			far := siptest.NewPeer(t, siptest.PeerConfig{Name: "far", Addr: k.far.Addr(),
+				Cert: k.ca.Domain(t, "a.example", "carrier.example", "known.example")})
+			far.Listen(sipaddr.TLS, 5061)
+			k.far = far
+			k.yaml += "peers: [{name: carrier, identities: [known.example], dialog_identity: inherit}]\n"
+			k.restart()
+			request, conn := call(k)
+			if got := k.arrives(request("INFO"), k.far); got != conn {
+				t.Errorf("INFO came over %v, want %v", got, conn)
+			}
+			k.restart()
+			k.arrives(request(sip.MethodBye), k.far)
+		})
 	}
 }
 

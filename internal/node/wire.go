@@ -22,6 +22,17 @@ func (f *flow) Identity() string { return f.far.identity }
 // TrustIdentity reports whether what the far end says about its users is believed: RFC 3325, Section 5.
 func (f *flow) TrustIdentity() bool { return f.far.trustIdentity }
 
+// Proved returns the identity by which requests inside a dialog can authenticate the far end again: name, under
+// which it was authenticated now, unless another of its identities is that of a configured peer.
+func (f *flow) Proved(name string) string {
+	if j := f.far; j.by != nil && j.peer != "" && j.proxy.Reference != "" {
+		if _, known := j.by.byIdentity[name]; !known {
+			return j.proxy.Reference
+		}
+	}
+	return name
+}
+
 var _ proxy.Flow = (*flow)(nil)
 
 // origin is a source of messages as the transactions and the proxy see it, with the way back. It never
