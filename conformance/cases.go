@@ -48,7 +48,7 @@ var cases = []probeCase{
 	{"5923-6-2", "looks at the port that the target dials from", needTrigger, ephemeralPorts},
 	{"5923-6-3", "offers aliases for a name that it has no certificate for, with forged Vias, and has requests sent to that name", needTrigger, hijack},
 	{"5923-6-4", "offers an alias, and has requests sent one after another and a dialog made and ended", needTrigger | needAlias, outlives},
-	{"5923-6-5", "offers an alias, and has a request sent by an agent that offers none", needTrigger | needAlias, eachHop},
+	{"5923-6-5", "offers an alias, and has requests sent by an agent that offers none", needTrigger | needAlias, eachHop},
 	{"5923-7-1", "writes alias in different case and places, and has a request sent for each", needTrigger | needAlias, aliasSpelling},
 
 	{"5923-8.1-1", "has a request sent and a dialog made and ended, and looks whether the target keeps its connection", needTrigger, dialedStays},

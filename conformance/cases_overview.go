@@ -197,8 +197,11 @@ func eachHop(c *probe) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.taken(c.alias(c.domain("a"), "a", l.port()), "a", l.port())
-	return err
+	n, err := c.taken(c.alias(c.domain("a"), "a", l.port()), "a", l.port())
+	if err != nil {
+		return err
+	}
+	return c.over(n, "a", l.port()) // the agent's own hop has no alias, over UDP or TCP
 }
 
 func aliasSpelling(c *probe) error {
