@@ -307,7 +307,7 @@ func TestLimits(t *testing.T) {
 		c := peer.Dial(sipaddr.TLS, b.at(sipaddr.TLS))
 		c.SendRequest(c.Request("OPTIONS", "sip:example.com"))
 		b.message()
-		if s := b.Stats(); s.RefusedPending < 15 || s.Pending > 5 {
+		if s := b.Stats(); s.RefusedPending+s.RefusedPendingSource < 15 || s.Pending > 5 {
 			t.Errorf("%d refused, %d pending", s.RefusedPending, s.Pending)
 		}
 	})

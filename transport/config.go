@@ -80,6 +80,9 @@ type Config struct {
 	// Outstanding tells how many transactions still need the connection, which decides how long
 	// closing it waits (RFC 5923, Section 8.3). Nil: none.
 	Outstanding func(alias.ConnID) int
+	// Busy returns how many transactions need each connection that any need, by ids: what Outstanding tells of
+	// one, of all at once. Nil: Outstanding is asked of each.
+	Busy func() map[uint64]int
 	// Ended is told that no response will come over a connection, while requests may still be outstanding: the
 	// peer has ended its side by its closure alert or a FIN, or sent what cannot be framed, or DrainTimeout is
 	// over. Responses to the peer's own requests still go out. Handler.Closed follows when that is done. It is called by the
@@ -154,9 +157,16 @@ type Config struct {
 	// MaxPerSource bounds the accepted connections of one IPv4 address or one IPv6 prefix of 64 bits.
 	// Default three quarters of MaxConnections.
 	MaxPerSource int
+	// MaxPerIdentity bounds the accepted connections of one peer, by the first name in its certificate.
+	// Default three quarters of MaxConnections. Above 80 percent of MaxConnections those that nobody has used
+	// for longest are closed, as long as no transaction needs them.
+	MaxPerIdentity int
 	// MaxPending bounds the accepted connections whose handshake has not ended; with more, the
 	// oldest of them is closed. Default 4,096.
 	MaxPending int
+	// MaxPendingPerSource bounds those of them from one IPv4 address or one IPv6 prefix of 64 bits; with more,
+	// the oldest of them is closed. Default three quarters of MaxPending.
+	MaxPendingPerSource int
 	// MaxHandshakes bounds the handshakes of accepted connections that compute at once; one that
 	// waits for its peer does not count. Default two for each processor that Go uses: more would
 	// only make the messages of others wait.
@@ -236,6 +246,12 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.MaxPerSource <= 0 {
 		cfg.MaxPerSource = max(1, cfg.MaxConnections/4*3)
+	}
+	if cfg.MaxPerIdentity <= 0 {
+		cfg.MaxPerIdentity = max(1, cfg.MaxConnections/4*3)
+	}
+	if cfg.MaxPendingPerSource <= 0 {
+		cfg.MaxPendingPerSource = max(1, cfg.MaxPending/4*3)
 	}
 	return cfg, nil
 }

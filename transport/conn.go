@@ -50,6 +50,7 @@ type Conn struct {
 	plain      net.Conn  // where messages are read and written: tls or stream
 	opened     time.Time
 	handshake  time.Duration
+	countedFor string        // in Transport.perIdentity; "": not
 	recycleAt  time.Time     // when a new one takes its place; zero: never
 	generation uint64        // of the domains that it was made for
 	wake       chan struct{} // tells the writer that there is something to do; holds one
@@ -67,6 +68,7 @@ type Conn struct {
 	// unanswered counts the transactions that ended without any answer since the last message.
 	unanswered atomic.Int32
 	suspected  atomic.Bool
+	alive      atomic.Bool // something was heard while it was suspected
 	// agreed is the interval in nanoseconds at which the peer wants to be pinged; 0: it has not said
 	// (RFC 6223, Section 4.3).
 	agreed atomic.Int64
@@ -175,9 +177,9 @@ func (c *Conn) serve() {
 	err := c.readLoop()
 	c.ended(err)
 	<-c.written
-	_ = c.plain.Close()
 	c.settleLate()
 	c.stream.release()
+	_ = c.plain.Close()
 	if c.in != nil {
 		putBuffer(c.in)
 		c.in = nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -97,7 +98,7 @@ func (l *listener) accept() {
 		}
 		place := uint64(0)
 		if l.kind == sipaddr.TLS {
-			place = t.wait(c) // here, so that the places are in the order of arrival
+			place = t.wait(c, source(ip)) // here, so that the places are in the order of arrival
 		}
 		// Ends with the handshake, HandshakeTimeout at the latest; Run waits for it.
 		go l.establish(c, ip, place)
@@ -114,7 +115,7 @@ func refuse(c *net.TCPConn) {
 func (l *listener) establish(c *net.TCPConn, ip netip.Addr, place uint64) {
 	t := l.t
 	defer t.wg.Done()
-	defer t.ready(place)
+	defer t.ready(place, source(ip))
 	s, err := t.newStream(c)
 	if err != nil {
 		_ = c.Close()
@@ -137,7 +138,15 @@ func (l *listener) establish(c *net.TCPConn, ip netip.Addr, place uint64) {
 		t.dismiss(ip)
 		return
 	}
+	if !t.admitIdentity(conn) {
+		t.cfg.Logger.Debug("too many connections of one identity", "peer", c.RemoteAddr())
+		_ = conn.tls.Close()
+		s.release()
+		t.dismiss(ip)
+		return
+	}
 	if !conn.start() {
+		t.dismissIdentity(conn)
 		t.dismiss(ip)
 	}
 }
@@ -194,15 +203,22 @@ func (t *Transport) handshakeFailed(sh *handshake, err error) {
 	}
 }
 
-// wait gives a connection its place among those whose handshake is pending. With too many of them
-// the oldest is closed: a peer that means it is done long before its turn comes.
-func (t *Transport) wait(c *net.TCPConn) uint64 {
+// wait gives a connection its place among those whose handshake is pending. With too many of them, from one source
+// or in all, the oldest is closed: a peer that means it is done long before its turn comes.
+func (t *Transport) wait(c *net.TCPConn, from netip.Addr) uint64 {
 	t.mu.Lock()
 	t.newest++
 	place := t.newest
 	t.pending[place] = c
 	var victim *net.TCPConn
-	if len(t.pending) > t.cfg.MaxPending {
+	if own := t.pendingFrom[from]; len(own) >= t.cfg.MaxPendingPerSource {
+		victim = t.pending[own[0]]
+		delete(t.pending, own[0])
+		t.pendingFrom[from] = own[1:]
+		t.count.refusedPendingSource.Add(1)
+	}
+	t.pendingFrom[from] = append(t.pendingFrom[from], place)
+	if victim == nil && len(t.pending) > t.cfg.MaxPending {
 		for victim == nil {
 			t.oldest++
 			victim = t.pending[t.oldest]
@@ -221,10 +237,20 @@ func (t *Transport) wait(c *net.TCPConn) uint64 {
 }
 
 // ready takes a connection out of the pending ones.
-func (t *Transport) ready(place uint64) {
+func (t *Transport) ready(place uint64, from netip.Addr) {
+	if place == 0 {
+		return // plain TCP: it has never been there
+	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	delete(t.pending, place)
-	t.mu.Unlock()
+	own := t.pendingFrom[from]
+	if i := slices.Index(own, place); i >= 0 {
+		own = slices.Delete(own, i, i+1)
+	}
+	if t.pendingFrom[from] = own; len(own) == 0 {
+		delete(t.pendingFrom, from)
+	}
 }
 
 // newStream sets the options of a socket and makes a stream of it.

@@ -33,34 +33,38 @@ type Stats struct {
 	// reason; alias.Reuse stands for a row made or kept.
 	Aliases map[alias.Reason]uint64
 
-	Malformed        uint64 // framing errors and messages that do not parse
-	StrayResponses   uint64 // dropped: RFC 3261, Section 18.1.2
-	Pings            uint64
-	PingsUnanswered  uint64 // dropped as a flood
-	PingsSent        uint64
-	KeepsAnswered    uint64 // requests whose offer of keepalives was taken: RFC 6223
-	KeepsAgreed      uint64 // connections whose peer took ours
-	Recycled         uint64 // connections closed for their age
-	Settled          uint64 // connections given back because both sides had dialed at once
-	Slow             uint64 // connections closed by HeaderTimeout or BodyTimeout
-	QueueFull        uint64 // messages turned away
-	Stalled          uint64 // connections closed because the peer takes nothing
-	NoPong           uint64 // connections closed because a ping was not answered
-	Suspected        uint64 // connections probed because a ping, or transactions in a row, were not answered
-	Wedged           uint64 // of them, those closed because nothing came after unanswered transactions
-	Truncated        uint64 // TLS connections that ended without a closure alert
-	Panics           uint64 // of the handler and of callbacks
-	RefusedFull      uint64 // accepted connections closed at once: MaxConnections
-	RefusedSource    uint64 // MaxPerSource
-	RefusedPending   uint64 // closed in their handshake: MaxPending
-	HandshakeTimeout uint64
-	AcceptErrors     uint64 // the system had no descriptor left, for one
-	DialsRefused     uint64 // MaxDials and MaxWaiters
-	RepliesLost      uint64 // responses whose connection was gone, and no new one could be made
-	RepliesRedialed  uint64 // responses for which a new connection was made or found
-	RepliesRescued   uint64 // of them and of the lost ones, those that waited to be written when the first one broke
-	LargeOverTCP     uint64 // requests that went by TCP for their size
-	LargeOverUDP     uint64 // of them, those that fell back to UDP
+	Malformed       uint64 // framing errors and messages that do not parse
+	StrayResponses  uint64 // dropped: RFC 3261, Section 18.1.2
+	Pings           uint64
+	PingsUnanswered uint64 // dropped as a flood
+	PingsSent       uint64
+	KeepsAnswered   uint64 // requests whose offer of keepalives was taken: RFC 6223
+	KeepsAgreed     uint64 // connections whose peer took ours
+	Recycled        uint64 // connections closed for their age
+	Settled         uint64 // connections given back because both sides had dialed at once
+	Slow            uint64 // connections closed by HeaderTimeout or BodyTimeout
+	QueueFull       uint64 // messages turned away
+	Stalled         uint64 // connections closed because the peer takes nothing
+	NoPong          uint64 // connections closed because a ping was not answered
+	Suspected       uint64 // connections probed because a ping, or transactions in a row, were not answered
+	Wedged          uint64 // of them, those closed because nothing came after unanswered transactions
+	Truncated       uint64 // TLS connections that ended without a closure alert
+	Panics          uint64 // of the handler and of callbacks
+	RefusedFull     uint64 // accepted connections closed at once: MaxConnections
+	RefusedSource   uint64 // MaxPerSource
+	RefusedPending  uint64 // closed in their handshake: MaxPending
+	RefusedIdentity uint64 // closed after their handshake: MaxPerIdentity
+	// RefusedPendingSource counts those closed in their handshake: MaxPendingPerSource.
+	RefusedPendingSource uint64
+	Reclaimed            uint64 // connections closed because nobody used them, and there were many
+	HandshakeTimeout     uint64
+	AcceptErrors         uint64 // the system had no descriptor left, for one
+	DialsRefused         uint64 // MaxDials and MaxWaiters
+	RepliesLost          uint64 // responses whose connection was gone, and no new one could be made
+	RepliesRedialed      uint64 // responses for which a new connection was made or found
+	RepliesRescued       uint64 // of them and of the lost ones, those that waited to be written when the first one broke
+	LargeOverTCP         uint64 // requests that went by TCP for their size
+	LargeOverUDP         uint64 // of them, those that fell back to UDP
 }
 
 // counters are the atomic twins of the counters of Stats.
@@ -76,7 +80,8 @@ type counters struct {
 	largeTCP, largeUDP                                   atomic.Uint64
 	suspected, wedged, repliesRescued                    atomic.Uint64
 	pingsSent, keepsAnswered, keepsAgreed, recycled      atomic.Uint64
-	settled                                              atomic.Uint64
+	settled, refusedIdentity, refusedPendingSource       atomic.Uint64
+	reclaimed                                            atomic.Uint64
 	aliases                                              [64]atomic.Uint64 // by alias.Reason
 }
 
@@ -107,6 +112,8 @@ func (t *Transport) Stats() Stats {
 		Suspected: c.suspected.Load(), Wedged: c.wedged.Load(), RepliesRescued: c.repliesRescued.Load(),
 		PingsSent: c.pingsSent.Load(), KeepsAnswered: c.keepsAnswered.Load(), KeepsAgreed: c.keepsAgreed.Load(),
 		Recycled: c.recycled.Load(), Settled: c.settled.Load(),
+		RefusedIdentity: c.refusedIdentity.Load(), RefusedPendingSource: c.refusedPendingSource.Load(),
+		Reclaimed: c.reclaimed.Load(),
 		AliasRows: make(map[string]int), Aliases: make(map[alias.Reason]uint64),
 	}
 	for i := range c.aliases {

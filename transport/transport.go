@@ -37,18 +37,20 @@ type Transport struct {
 	updating sync.Mutex
 
 	// mu guards the fields below, and credentials.endpoints.
-	mu        sync.Mutex
-	life      life
-	listeners []*listener
-	sockets   []*udpSocket
-	conns     map[alias.ConnID]*Conn
-	pending   map[uint64]*net.TCPConn // accepted, in their handshake, by order
-	oldest    uint64                  // no pending one is older
-	newest    uint64
-	held      int                // connections of any kind, and dials
-	perSource map[netip.Addr]int // accepted ones
-	dialing   int
-	changed   chan struct{} // closed and replaced when there is something for Drain to look at
+	mu          sync.Mutex
+	life        life
+	listeners   []*listener
+	sockets     []*udpSocket
+	conns       map[alias.ConnID]*Conn
+	pending     map[uint64]*net.TCPConn // accepted, in their handshake, by order
+	oldest      uint64                  // no pending one is older
+	newest      uint64
+	held        int                     // connections of any kind, and dials
+	perSource   map[netip.Addr]int      // accepted ones
+	perIdentity map[string]int          // of them, those whose peer proved who it is
+	pendingFrom map[netip.Addr][]uint64 // of pending, their places in order
+	dialing     int
+	changed     chan struct{} // closed and replaced when there is something for Drain to look at
 }
 
 // life is how far the life of a Transport has come.
@@ -69,14 +71,16 @@ func New(cfg Config) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{
-		cfg:       cfg,
-		gate:      newGate(cfg.MaxHandshakes),
-		nameless:  newDomain("", cfg),
-		quit:      make(chan struct{}),
-		conns:     make(map[alias.ConnID]*Conn),
-		pending:   make(map[uint64]*net.TCPConn),
-		perSource: make(map[netip.Addr]int),
-		changed:   make(chan struct{}),
+		cfg:         cfg,
+		gate:        newGate(cfg.MaxHandshakes),
+		nameless:    newDomain("", cfg),
+		quit:        make(chan struct{}),
+		conns:       make(map[alias.ConnID]*Conn),
+		pending:     make(map[uint64]*net.TCPConn),
+		perSource:   make(map[netip.Addr]int),
+		perIdentity: make(map[string]int),
+		pendingFrom: make(map[netip.Addr][]uint64),
+		changed:     make(chan struct{}),
 	}
 	t.endpoints.Store(new([]*endpoint))
 	set, err := t.makeDomains(cfg.Domains, nil)
@@ -298,6 +302,7 @@ func (t *Transport) register(c *Conn) bool {
 // unregister takes c out, when it is closed.
 func (t *Transport) unregister(c *Conn) {
 	t.leave(c)
+	t.dismissIdentity(c)
 	ip := netip.Addr{}
 	if c.direction == alias.Accepted {
 		ip = c.remote.Addr()

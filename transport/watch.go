@@ -31,6 +31,7 @@ func (t *Transport) watch() {
 			conns = append(conns, c)
 		}
 		t.mu.Unlock()
+		t.reclaim(conns, now)
 		for i, c := range conns {
 			c.look(now)
 			conns[i] = nil
