@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"syscall"
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
@@ -83,6 +84,10 @@ func (c *Conn) drain() bool {
 		case <-c.dead:
 			return false
 		case <-c.t.quit:
+			return false
+		}
+		if c.halted.Load() && c.stream.broken() {
+			c.abort(syscall.ECONNRESET)
 			return false
 		}
 		pause = min(2*pause, 250*time.Millisecond)

@@ -95,6 +95,7 @@ type Conn struct {
 	aborted  bool
 
 	suspicion suspicion
+	late      []byte // written after the peer had ended its side, which may have closed altogether
 
 	// The fields below are owned by the goroutine that reads.
 	in          *buffer // bytes of messages; nil: none
@@ -178,8 +179,8 @@ func (c *Conn) serve() {
 	c.ended(err)
 	<-c.written
 	c.settleLate()
-	c.stream.release()
 	_ = c.plain.Close()
+	c.stream.release()
 	if c.in != nil {
 		putBuffer(c.in)
 		c.in = nil

@@ -124,6 +124,9 @@ func (c *Conn) handle() error {
 		}
 		unit := rest[:n]
 		rest = rest[n:]
+		if c.suspected.Load() {
+			c.alive.Store(true)
+		}
 		switch kind {
 		case framing.Ping:
 			if c.pingSent.Swap(0) != 0 {

@@ -3,6 +3,8 @@ package transport
 import (
 	"bytes"
 	"errors"
+	"syscall"
+	"time"
 
 	"github.com/tandem-sip/tandem/framing"
 	"github.com/tandem-sip/tandem/sip"
@@ -44,6 +46,54 @@ func (c *Conn) rescue(b []byte) {
 		port := sipaddr.Advertised{Port: via.Port, Transport: c.ep.advertised.Transport}.EffectivePort()
 		if c.t.sendBack(Flow{conn: c, back: port}, raw) == nil {
 			c.t.count.repliesRescued.Add(1)
+		}
+	}
+}
+
+// lateTimeout is how long an ended connection is kept to see whether what was written last arrives.
+const lateTimeout = 500 * time.Millisecond
+
+// noteLate keeps what was written although the peer has ended its side. Whether it only says that nothing more is
+// to come, or takes nothing more either, shows when it is written to.
+func (c *Conn) noteLate(b []byte) {
+	if !c.halted.Load() || !bytes.Contains(b, []byte("SIP/2.0 ")) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.late)+len(b) <= c.t.cfg.QueueBytes {
+		c.late = append(c.late, b...)
+	}
+}
+
+// settleLate waits, for a short time, until what was written after the peer's end has arrived, and sends it over
+// another connection when it has not. Nobody reads or writes c any more.
+func (c *Conn) settleLate() {
+	c.mu.Lock()
+	late := c.late
+	c.late = nil
+	c.mu.Unlock()
+	if len(late) == 0 {
+		return
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for end := time.Now().Add(lateTimeout); time.Now().Before(end); timer.Reset(5 * time.Millisecond) {
+		select {
+		case <-c.dead:
+			c.rescue(late)
+			return
+		case <-c.t.quit:
+			return
+		case <-timer.C:
+		}
+		if c.stream.underway() == 0 {
+			return
+		}
+		if c.stream.broken() {
+			c.blame(syscall.ECONNRESET)
+			c.rescue(late)
+			return
 		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 type suspicion struct {
 	cause error       // nil: not suspected
 	due   time.Time   // when it is closed
-	heard uint64      // bytes that had come when it began
 	rows  []alias.Row // that were taken out of the table
 }
 
@@ -42,8 +41,9 @@ func (c *Conn) suspect(cause error, now, due time.Time) {
 		return
 	}
 	rows := c.t.withdraw(c)
+	c.alive.Store(false)
 	c.mu.Lock()
-	c.suspicion = suspicion{cause: cause, due: due, heard: c.stream.in.Load(), rows: rows}
+	c.suspicion = suspicion{cause: cause, due: due, rows: rows}
 	c.mu.Unlock()
 	c.t.count.suspected.Add(1)
 	c.t.cfg.Logger.Warn("connection is suspected and probed", "conn", uint64(c.id), "peer", c.remote, "err", cause)
@@ -60,7 +60,7 @@ func (c *Conn) confirm(now time.Time) bool {
 	if s.cause == nil {
 		return false
 	}
-	answered := c.stream.in.Load() > s.heard
+	answered := c.alive.Load()
 	if errors.Is(s.cause, errNoPong) {
 		answered = c.pingSent.Load() == 0
 	}

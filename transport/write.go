@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"runtime"
 	"time"
 )
 
@@ -13,15 +14,19 @@ func (c *Conn) send(b []byte) error {
 		return ErrClosed // RFC 5923, Section 8.3: not after the peer's closure alert, even if it was found before
 	}
 	c.mu.Lock()
+	queued, takes := c.queuedLocked(), false
+	for try := 0; try < 4 && queued > 0 && queued+len(b) > c.t.cfg.QueueBytes; try++ {
+		c.mu.Unlock()
+		runtime.Gosched() // the writer may only be waiting for a processor
+		takes = c.takes()
+		c.mu.Lock()
+		queued = c.queuedLocked()
+	}
 	if c.finish {
 		c.mu.Unlock()
 		return ErrClosed
 	}
-	queued := c.inFlight
-	if c.queue != nil {
-		queued += len(c.queue.b)
-	}
-	if queued > 0 && queued+len(b) > c.t.cfg.QueueBytes && !c.fits(queued+len(b), b) {
+	if queued > 0 && queued+len(b) > c.t.cfg.QueueBytes && !c.fits(queued+len(b), b, takes) {
 		hopeless := c.inFlight > 0 && time.Since(c.since) > c.t.cfg.WriteTimeout/4 || !startsTransaction(b)
 		c.mu.Unlock()
 		c.t.count.queueFull.Add(1)
@@ -44,15 +49,31 @@ func (c *Conn) send(b []byte) error {
 	return nil
 }
 
+// queuedLocked returns how many bytes wait to be written. c.mu is held.
+func (c *Conn) queuedLocked() int {
+	n := c.inFlight
+	if c.queue != nil {
+		n += len(c.queue.b)
+	}
+	return n
+}
+
+// takes reports whether the peer is known to take what is written: it has taken as much as the queue holds, and the
+// system has room for more.
+func (c *Conn) takes() bool {
+	limit, underway := c.t.cfg.QueueBytes, c.stream.underway()
+	return underway < limit/2 && c.bytesOut.Load() >= uint64(limit+underway)
+}
+
 // queueBurst is how many times QueueBytes the queue may hold while the peer takes what is written, or for
 // messages that belong to a transaction: those cannot be answered in place of the peer.
 const queueBurst = 16
 
 // fits decides for a queue that would hold size bytes with b, which is above QueueBytes. As long as the
-// write in progress has not waited for long, it is a burst, and the queue takes it. From a peer that
-// takes nothing it is a request that would start a transaction that is turned away first, because
-// somebody is there to be told. c.mu is held.
-func (c *Conn) fits(size int, b []byte) bool {
+// write in progress has not waited for long, and the peer is known to take what is written, it is a burst, and
+// the queue takes it. From a peer that takes nothing it is a request that would start a transaction that is turned
+// away first, because somebody is there to be told. c.mu is held.
+func (c *Conn) fits(size int, b []byte, takes bool) bool {
 	if size > queueBurst*c.t.cfg.QueueBytes {
 		return false
 	}
@@ -60,7 +81,7 @@ func (c *Conn) fits(size int, b []byte) bool {
 	if c.inFlight > 0 {
 		waits = time.Since(c.since)
 	}
-	return waits < c.t.cfg.WriteTimeout/20 || waits < c.t.cfg.WriteTimeout/4 && !startsTransaction(b)
+	return takes && waits < c.t.cfg.WriteTimeout/20 || waits < c.t.cfg.WriteTimeout/4 && !startsTransaction(b)
 }
 
 // startsTransaction reports whether b is a request that starts a transaction.
@@ -106,6 +127,7 @@ func (c *Conn) writeLoop() {
 				putBuffer(out)
 				continue // for what was queued meanwhile
 			}
+			c.noteLate(out.b)
 			putBuffer(out)
 		case finish:
 			c.sendClosureAlert()
