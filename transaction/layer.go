@@ -56,6 +56,7 @@ type Layer struct {
 // turned counts what is rare and concerns no shard.
 type turned struct {
 	refused     atomic.Uint64 // 503
+	overShare   atomic.Uint64 // of them, those for a spent Share
 	unmatched   atomic.Uint64 // CANCEL answered 481
 	unreadable  atomic.Uint64 // no Via or CSeq to match by
 	undelivered atomic.Uint64 // Send failed

@@ -57,6 +57,11 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 		sh.mu.Unlock()
 		l.refuse(m, src, k)
 		return
+	case src.spent():
+		sh.mu.Unlock()
+		l.turned.overShare.Add(1)
+		l.refuse(m, src, k)
+		return
 	}
 	s := l.newServer(k, method, m, src, reliable)
 	s.handing = true
@@ -89,6 +94,7 @@ func (l *Layer) newServer(k serverKey, method string, m *sip.Message, src *Sourc
 	s.core.init(l, k.hash, newMachine(kind, reliable))
 	s.core.server = s
 	s.insert()
+	src.count(1)
 	return s
 }
 

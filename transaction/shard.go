@@ -83,6 +83,9 @@ func (c *core) remove() {
 	c.chain = nil
 	s.counts.live[c.machine.kind]--
 	c.layer.live[c.machine.kind/2].Add(-1)
+	if c.server != nil {
+		c.server.src.count(-1)
+	}
 }
 
 // step gives the machine an event and does what concerns the table and the timer. The caller does the

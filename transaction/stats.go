@@ -17,6 +17,7 @@ type Stats struct {
 	TimedOut    uint64    // transactions that ended without a final response or its ACK
 	Undelivered uint64    // messages that a flow did not take
 	Refused     uint64    // requests answered 503, and Starts refused, for want of room or because of Drain
+	OverShare   uint64    // of them, requests from a party that has all that it may have (Source.Shares)
 	Unmatched   uint64    // CANCELs answered 481
 	Reconnected uint64    // CANCELs and ACKs that a new connection was asked for
 	Lost        uint64    // CANCELs and ACKs that could not be sent at all
@@ -28,6 +29,7 @@ func (l *Layer) Stats() Stats {
 		Unreadable:  l.turned.unreadable.Load(),
 		Undelivered: l.turned.undelivered.Load(),
 		Refused:     l.turned.refused.Load(),
+		OverShare:   l.turned.overShare.Load(),
 		Unmatched:   l.turned.unmatched.Load(),
 		Reconnected: l.turned.reconnected.Load(),
 		Lost:        l.turned.lost.Load(),
@@ -141,6 +143,35 @@ func (l *Layer) Outstanding(conn uint64) int {
 		for _, f := range flows {
 			if f.ID() == conn {
 				n++
+			}
+		}
+	}
+	return n
+}
+
+// OutstandingByConn returns what Outstanding tells of each connection that has any, in one look.
+func (l *Layer) OutstandingByConn() map[uint64]int {
+	n := make(map[uint64]int)
+	var flows []Flow
+	for i := range l.shards {
+		s := &l.shards[i]
+		flows = flows[:0]
+		s.mu.Lock()
+		for _, c := range s.table {
+			for ; c != nil; c = c.chain {
+				switch {
+				case !c.machine.outstanding():
+				case c.client == nil:
+					flows = append(flows, c.server.src.Flow)
+				case !c.client.path.gone && c.client.path.id != 0:
+					n[c.client.path.id]++
+				}
+			}
+		}
+		s.mu.Unlock()
+		for _, f := range flows {
+			if id := f.ID(); id != 0 {
+				n[id]++
 			}
 		}
 	}

@@ -33,7 +33,10 @@ type Source struct {
 	// matching: a CANCEL, an ACK, a retransmission or a response from a source with another text belongs
 	// to another transaction, whatever its branch.
 	Identity string
-	Any      any // the caller's, not looked at
+	// Shares limit the server transactions of the parties that the source belongs to: its address, its
+	// identity. With one of them spent, a new request is answered 503 with Retry-After. Nil: no limit.
+	Shares [2]*Share
+	Any    any // the caller's, not looked at
 }
 
 // User is what sits above the layer and works on requests: the transaction user of RFC 3261, Section 5.

@@ -1,0 +1,35 @@
+package transaction
+
+import "sync/atomic"
+
+// Share is what one party may take of the server transactions: a source address, or an identity. All Sources of
+// that party name the same Share. Its methods may be called from several goroutines at once.
+type Share struct {
+	live  atomic.Int64
+	limit int64
+}
+
+// NewShare returns the share of a party that may have limit server transactions at once.
+func NewShare(limit int) *Share { return &Share{limit: int64(limit)} }
+
+// Live returns how many server transactions the party has.
+func (s *Share) Live() int { return int(s.live.Load()) }
+
+// spent reports whether a party that src belongs to has all that it may have.
+func (src *Source) spent() bool {
+	for _, s := range src.Shares {
+		if s != nil && s.live.Load() >= s.limit {
+			return true
+		}
+	}
+	return false
+}
+
+// count adds n to what the parties have.
+func (src *Source) count(n int64) {
+	for _, s := range src.Shares {
+		if s != nil {
+			s.live.Add(n)
+		}
+	}
+}
