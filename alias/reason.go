@@ -22,6 +22,8 @@ const (
 
 	ReuseByConfiguredReference // reused, for the name that is configured for the IP address
 	ReuseByDialog              // reused, for the name that the peer proved when the dialog was made
+
+	ClientOnly // the peer's certificate would not do for a server, which it would be backwards: RFC 5923, Section 5
 )
 
 var reasons = [...]string{
@@ -41,6 +43,8 @@ var reasons = [...]string{
 
 	ReuseByConfiguredReference: "reuse_by_configured_reference",
 	ReuseByDialog:              "reuse_by_dialog",
+
+	ClientOnly: "client_only",
 }
 
 // Reasons returns every reason that a decision or a refused row can have, for counters that start

@@ -315,11 +315,13 @@ func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uin
 	}
 	creds := d.creds.Load()
 	reason := alias.Reuse
-	if c.peer == nil || !c.peer.MayAlias {
+	if c.peer == nil {
 		reason = alias.Unauthenticated // RFC 5923, Section 9.2
 	} else {
 		row.Identities, row.Fingerprint, row.NotAfter = c.peer.Identities, c.peer.Fingerprint, c.peer.NotAfter
-		if decline := creds.DeclineAlias; decline != nil && decline(row.Identities) {
+		if decline := creds.DeclineAlias; !c.peer.MayAlias {
+			reason = alias.ClientOnly // RFC 5923, Section 5
+		} else if decline != nil && decline(row.Identities) {
 			reason = alias.DeclinedByPolicy // RFC 5923, Section 8.2
 		}
 	}
