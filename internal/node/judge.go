@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/proxy"
+	"github.com/tandem-sip/tandem/transaction"
 	"github.com/tandem-sip/tandem/transport"
 )
 
@@ -21,10 +23,12 @@ type judge struct {
 
 // judgement is what was found about one connection, or one source of datagrams.
 type judgement struct {
-	peer          string // name of the configured peer; "" for none
-	identity      string // the authenticated identities in one text; "" for nobody
-	trustIdentity bool   // what it says about its users is believed
-	by            *judge // nil: nobody
+	peer          string                // name of the configured peer; "" for none
+	identity      string                // the authenticated identities in one text; "" for nobody
+	trustIdentity bool                  // what it says about its users is believed
+	keepalive     time.Duration         // between pings on a connection with it; 0: none
+	shares        [2]*transaction.Share // of the transactions, which its requests count against
+	by            *judge                // nil: nobody
 
 	proxy proxy.Source           // the same, in the words of the proxy
 	last  atomic.Pointer[origin] // of the latest message, for the next one
@@ -72,6 +76,7 @@ func (j *judge) of(ci transport.ConnInfo) *judgement {
 	if peer >= 0 {
 		out.peer, out.trustIdentity = j.peers[peer].Name, j.peers[peer].TrustIdentity
 		out.proxy.TrustIdentity = out.trustIdentity
+		out.keepalive = j.peers[peer].Keepalive
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +44,9 @@ type Node struct {
 	// reloading is held by Reload from beginning to end, and by nobody else.
 	reloading sync.Mutex
 
+	bySource   *shares[netip.Addr] // of the transactions
+	byIdentity *shares[string]
+
 	lookups chan struct{} // bounds the look-ups in progress
 	pending sync.WaitGroup
 }
@@ -58,6 +62,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{log: log, level: opts.Level, lookups: make(chan struct{}, maxLookups)}
+	n.bySource, n.byIdentity = newShares[netip.Addr](cfg.Limits.TransactionsPerSource), newShares[string](cfg.Limits.TransactionsPerIdentity)
 	s, err := newSettings(cfg, nil)
 	if err != nil {
 		return nil, err

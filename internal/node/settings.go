@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tandem-sip/tandem/framing"
 	"github.com/tandem-sip/tandem/identity"
@@ -52,27 +53,53 @@ func newSettings(cfg *config.Config, old *settings) (*settings, error) {
 func (n *Node) transportConfig(s *settings) transport.Config {
 	cfg := s.cfg
 	out := transport.Config{
-		Domains:          s.domains,
-		Handler:          wire{n},
-		Logger:           n.log,
-		Judge:            func(ci transport.ConnInfo) any { return n.inForce.Load().judge.of(ci) },
-		Outstanding:      n.outstanding,
-		Ended:            n.ended,
-		Limits:           framing.Limits{StartLine: cfg.Limits.StartLine, Header: cfg.Limits.Header, Body: cfg.Limits.Body},
-		HandshakeTimeout: cfg.Timers.Handshake,
-		HeaderTimeout:    cfg.Timers.HeaderRead,
-		BodyTimeout:      cfg.Timers.BodyRead,
-		DialTimeout:      cfg.Timers.Dial,
-		DrainTimeout:     cfg.Timers.Drain,
-		PongTimeout:      cfg.Timers.Pong,
-		QueueBytes:       cfg.Limits.Queue,
-		MaxConnections:   cfg.Limits.Connections,
-		MaxPerSource:     cfg.Limits.ConnectionsPerSource,
+		Domains:             s.domains,
+		Handler:             wire{n},
+		Logger:              n.log,
+		Judge:               n.judged,
+		PingPeer:            pingPeer,
+		Outstanding:         n.outstanding,
+		Busy:                n.busy,
+		Ended:               n.ended,
+		Limits:              framing.Limits{StartLine: cfg.Limits.StartLine, Header: cfg.Limits.Header, Body: cfg.Limits.Body},
+		HandshakeTimeout:    cfg.Timers.Handshake,
+		HeaderTimeout:       cfg.Timers.HeaderRead,
+		BodyTimeout:         cfg.Timers.BodyRead,
+		DialTimeout:         cfg.Timers.Dial,
+		DrainTimeout:        cfg.Timers.Drain,
+		PongTimeout:         cfg.Timers.Pong,
+		QueueBytes:          cfg.Limits.Queue,
+		MaxConnections:      cfg.Limits.Connections,
+		MaxPerSource:        cfg.Limits.ConnectionsPerSource,
+		MaxPerIdentity:      cfg.Limits.ConnectionsPerIdentity,
+		MaxPending:          cfg.Limits.Handshakes,
+		MaxPendingPerSource: cfg.Limits.HandshakesPerSource,
+		MaxRowsPerConn:      cfg.Limits.RowsPerConnection,
+		Recommend:           cfg.Timers.Keepalive,
+		MaxAge:              cfg.Timers.Recycle,
 	}
 	for _, l := range cfg.Listen {
 		out.Listen = append(out.Listen, transport.Listen{Transport: l.Transport, Addr: l.Addr})
 	}
 	return out
+}
+
+// judged judges a connection, or a source of datagrams, by the rules in force.
+func (n *Node) judged(ci transport.ConnInfo) any {
+	j := n.inForce.Load().judge.of(ci)
+	j.shares = n.shareOf(ci.Remote.Addr(), j.identity)
+	return j
+}
+
+// busy tells how many transactions need each connection that any need.
+func (n *Node) busy() map[uint64]int { return n.layer.OutstandingByConn() }
+
+// pingPeer tells how often a connection is pinged.
+func pingPeer(user any) time.Duration {
+	if j, ok := user.(*judgement); ok {
+		return j.keepalive
+	}
+	return 0
 }
 
 // domains makes the served domains that have a certificate and somebody to believe, as the wire sees them.

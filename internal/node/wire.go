@@ -61,6 +61,7 @@ func source(src *transport.Source, back transport.Flow) *transaction.Source {
 		LocalDomain: src.LocalDomain,
 		Peer:        j.peer,
 		Identity:    j.identity,
+		Shares:      j.shares,
 		Any:         &j.proxy,
 	}
 	if j != stranger {
