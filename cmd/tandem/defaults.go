@@ -28,20 +28,16 @@ access:
 const developmentName = "(embedded default)"
 
 // developmentConfig returns the embedded default. Its certification authority and certificate are made
-// when they aren't there or no longer good; dir is where they are.
-func developmentConfig() (cfg *config.Config, dir string, err error) {
-	if dir, err = stateDir("development"); err != nil {
-		return nil, "", err
-	}
-	cfg, err = config.Parse([]byte(developmentSettings), dir, developmentName)
+// when they aren't in dir or no longer good.
+func developmentConfig(dir string) (*config.Config, error) {
+	cfg, err := config.Parse([]byte(developmentSettings), dir, developmentName)
 	if err == nil {
-		return cfg, dir, nil
+		return cfg, nil
 	}
 	if err := devca.Write(dir, "Tandem development CA", []string{"localhost"}); err != nil {
-		return nil, dir, err
+		return nil, err
 	}
-	cfg, err = config.Parse([]byte(developmentSettings), dir, developmentName)
-	return cfg, dir, err
+	return config.Parse([]byte(developmentSettings), dir, developmentName)
 }
 
 // stateDir makes and returns the per-user directory for state of a kind, or one of the system's temporary

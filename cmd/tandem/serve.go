@@ -17,11 +17,13 @@ import (
 // serveCommand runs the proxy.
 type serveCommand struct {
 	Config string `placeholder:"FILE" help:"The configuration. Without it: a development proxy on loopback with a certification authority of its own."`
+
+	state string // directory of the development proxy
 }
 
 // Help is shown by `tandem serve --help`.
 func (*serveCommand) Help() string {
-	return `SIGTERM and SIGINT let the transactions that there are come to their end and stop; a second one stops at once. SIGHUP is noted in the log; reloading the configuration is not there yet. Under systemd, readiness is told by sd_notify.
+	return `SIGTERM and SIGINT let the transactions that there are come to their end and stop; a second one stops at once. SIGHUP reads the configuration again and puts it into force while calls go on; when something is wrong with it, or it changes what cannot be changed while running, the log says so and nothing changes. Under systemd, readiness and reloads are told by sd_notify.
 
 Example:
 
@@ -38,11 +40,15 @@ func (c *serveCommand) Run() error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	cfg, log, err := c.settings(os.Stderr)
+	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	n, err := node.New(cfg, node.Options{Logger: log, Version: version()})
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
+	log := newLogger(cfg.Log.JSON, level, os.Stderr)
+	c.greet(cfg, log)
+	n, err := node.New(cfg, node.Options{Logger: log, Level: level, Version: version()})
 	if err != nil {
 		return &settingsError{cfg.File, err}
 	}
@@ -54,42 +60,45 @@ func (c *serveCommand) Run() error {
 	}
 	log.Info("serving", "version", version(), "config", cfg.File)
 	notify("READY=1")
-	return serve(n, cfg, log, signals)
+	return c.serve(n, log, signals)
 }
 
-// settings reads the configuration and makes the log that it asks for.
-func (c *serveCommand) settings(stderr io.Writer) (*config.Config, *slog.Logger, error) {
+// load reads the configuration.
+func (c *serveCommand) load() (*config.Config, error) {
 	if c.Config != "" {
-		cfg, err := config.Load(c.Config)
+		return config.Load(c.Config)
+	}
+	if c.state == "" {
+		dir, err := stateDir("development")
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		log := newLogger(cfg.Log, stderr)
-		for _, w := range cfg.Warnings {
-			log.Warn("configuration", "err", w.String())
-		}
-		return cfg, log, nil
+		c.state = dir
 	}
-	cfg, dir, err := developmentConfig()
-	if err != nil {
-		return nil, nil, err
-	}
-	log := newLogger(cfg.Log, stderr)
-	log.Info("no --config: this is a development proxy on loopback for the domain localhost",
-		"ca", filepath.Join(dir, "ca.pem"), "certificate", filepath.Join(dir, "localhost.pem"))
-	return cfg, log, nil
+	return developmentConfig(c.state)
 }
 
-func newLogger(l config.Log, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: l.Level}
-	if l.JSON {
+// greet logs what an operator should know of a configuration that is about to be put into force.
+func (c *serveCommand) greet(cfg *config.Config, log *slog.Logger) {
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", "err", w.String())
+	}
+	if c.Config == "" {
+		log.Info("no --config: this is a development proxy on loopback for the domain localhost",
+			"ca", filepath.Join(c.state, "ca.pem"), "certificate", filepath.Join(c.state, "localhost.pem"))
+	}
+}
+
+func newLogger(json bool, level slog.Leveler, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if json {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // serve runs the node until a signal or a failure ends it.
-func serve(n *node.Node, cfg *config.Config, log *slog.Logger, signals <-chan os.Signal) error {
+func (c *serveCommand) serve(n *node.Node, log *slog.Logger, signals <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, 1)
@@ -101,12 +110,12 @@ func serve(n *node.Node, cfg *config.Config, log *slog.Logger, signals <-chan os
 			return errors.Join(err, n.Close())
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				reload(log)
+				c.reload(n, log)
 				continue
 			}
 			notify("STOPPING=1")
-			log.Info("stopping: no new transactions are taken", "signal", s.String(), "deadline", cfg.Timers.Drain.String())
-			drained := drain(n, cfg, log, signals)
+			log.Info("stopping: no new transactions are taken", "signal", s.String(), "deadline", n.Config().Timers.Drain.String())
+			drained := drain(n, log, signals)
 			stop()
 			if err := errors.Join(<-ended, n.Close()); err != nil {
 				// It serves no more, which was the aim: nothing has failed.
@@ -122,8 +131,8 @@ func serve(n *node.Node, cfg *config.Config, log *slog.Logger, signals <-chan os
 
 // drain waits until the node's transactions have ended, the deadline has passed, or a second signal
 // has come, which is an error.
-func drain(n *node.Node, cfg *config.Config, log *slog.Logger, signals <-chan os.Signal) error {
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.Timers.Drain)
+func drain(n *node.Node, log *slog.Logger, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), n.Config().Timers.Drain)
 	defer cancel()
 	drained := make(chan error, 1)
 	// Ends when the node has drained or ctx is done; this function waits for it.
@@ -144,9 +153,4 @@ func drain(n *node.Node, cfg *config.Config, log *slog.Logger, signals <-chan os
 			return errStopped
 		}
 	}
-}
-
-// reload is where SIGHUP ends up.
-func reload(log *slog.Logger) {
-	log.Warn("SIGHUP: this version cannot reload its configuration; start it again instead")
 }

@@ -21,6 +21,7 @@ import (
 type server struct {
 	t     *testing.T
 	cmd   *exec.Cmd
+	file  string         // its configuration
 	lines *bufio.Scanner // of what it logs
 	log   []string
 }
@@ -28,13 +29,13 @@ type server struct {
 // start runs serve with the settings, which have {DIR} for a directory with certificates.
 func start(t *testing.T, settings string, env ...string) *server {
 	t.Helper()
-	dir := t.TempDir()
+	dir, path := t.TempDir(), ""
 	var args []string
 	if settings != "" {
 		if err := devca.Write(dir, "Test CA", []string{"example.com", "p1.example.com"}); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(dir, "tandem.yaml")
+		path = filepath.Join(dir, "tandem.yaml")
 		if err := os.WriteFile(path, []byte(settings), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func start(t *testing.T, settings string, env ...string) *server {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	s := &server{t: t, cmd: exec.CommandContext(ctx, binary, append([]string{"serve"}, args...)...)}
+	s := &server{t: t, file: path, cmd: exec.CommandContext(ctx, binary, append([]string{"serve"}, args...)...)}
 	s.cmd.Env = append(os.Environ(), env...)
 	r, w := io.Pipe()
 	s.cmd.Stderr = w
@@ -108,11 +109,8 @@ func TestServe(t *testing.T) {
 	defer notified.Close()
 	state := func(want string) {
 		t.Helper()
-		buf := make([]byte, 100)
-		notified.SetReadDeadline(time.Now().Add(10 * time.Second))
-		n, err := notified.Read(buf)
-		if err != nil || string(buf[:n]) != want {
-			t.Errorf("notified of %q (%v), want %s", buf[:n], err, want)
+		if got := notification(t, notified); got != want {
+			t.Errorf("notified of %q, want %q", got, want)
 		}
 	}
 
@@ -125,14 +123,24 @@ func TestServe(t *testing.T) {
 	address := udp[strings.Index(udp, "udp://")+len("udp://"):]
 	ask(t, address, "OPTIONS", "sip:"+address, "SIP/2.0 200 ")
 
-	s.cmd.Process.Signal(syscall.SIGHUP)
-	s.until("SIGHUP")
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.until("stopping")
 	state("STOPPING=1")
 	if code := s.wait(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, strings.Join(s.log, "\n"))
 	}
+}
+
+// notification waits for what systemd would be told.
+func notification(t *testing.T, notified *net.UnixConn) string {
+	t.Helper()
+	buf := make([]byte, 1000)
+	notified.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, err := notified.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buf[:n])
 }
 
 // ask sends a request and compares the beginning of the first response.

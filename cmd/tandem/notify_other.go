@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// monotonic returns nothing: there is no systemd here.
+func monotonic() string { return "" }

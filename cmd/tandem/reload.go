@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/node"
+)
+
+// reload puts what the configuration file says now into force. When that cannot be done it logs all that is in
+// the way, and what was in force goes on. systemd is told of both, as systemd.service(5) describes for
+// Type=notify-reload.
+func (c *serveCommand) reload(n *node.Node, log *slog.Logger) {
+	notify("RELOADING=1" + monotonic())
+	begun := time.Now()
+	cfg, err := c.load()
+	if err == nil {
+		err = n.Reload(cfg)
+	}
+	if err != nil {
+		lines := problemsOf(err, n.Config().File)
+		for _, line := range lines {
+			log.Error("reload refused", "err", line)
+		}
+		log.Warn("the configuration that was in force goes on")
+		notify("READY=1\nSTATUS=reload refused: " + lines[0])
+		return
+	}
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", "err", w.String())
+	}
+	log.Info("reloaded", "config", cfg.File, "took", time.Since(begun).Round(time.Microsecond).String())
+	notify("READY=1\nSTATUS=")
+}
+
+// problemsOf returns what is wrong with a configuration, each with the name of its file.
+func problemsOf(err error, file string) (lines []string) {
+	var bad *config.Error
+	if !errors.As(err, &bad) {
+		text := (&settingsError{file, err}).Error()
+		return []string{strings.ReplaceAll(text, "\n", " ")}
+	}
+	for _, p := range bad.Problems {
+		lines = append(lines, fmt.Sprint(p))
+	}
+	return lines
+}
