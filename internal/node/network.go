@@ -55,6 +55,11 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 	}
 	w.net.Flow(hop, func(f transport.Flow, _ alias.Decision, err error) {
 		if err != nil {
+			// The proxy tells of what it has sent; that nothing could be sent there is known here. Who is there
+			// but could not prove the name, or a limit of ours, says nothing against the address.
+			if _, unreachable := errors.AsType[*transport.DialError](err); unreachable {
+				w.Reported(h.To, false)
+			}
 			done(nil, connectError(h, err))
 			return
 		}
