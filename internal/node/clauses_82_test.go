@@ -53,6 +53,11 @@ func acceptedStaysUp(t *testing.T) {
 	}
 	s.noTransactions()
 	s.standsOpen(conn)
+	if got := s.dialog(); got != conn { // and far hangs up
+		t.Errorf("a call the other way went over %v", got)
+	}
+	s.noTransactions()
+	s.standsOpen(conn)
 	conn.SendRequest(conn.Request(sip.MethodMessage, "sip:alice@nowhere.example"))
 	if final := s.far.ExpectFinal(sip.MethodMessage); final.StatusCode() < 400 {
 		t.Errorf("a request to nobody is answered %d", final.StatusCode())
