@@ -24,7 +24,7 @@ var chapter6 = map[string]func(*testing.T){
 	"5923-6-5":          eachHopAlone,
 	"5923-10-1":         spreadBySRV,
 	"seed-tls-tcp":      bothDirections,
-	"seed-tcp-pair":     plainIsAPair,
+	"seed-tcp-pair":     pairOfConnections,
 	"seed-hijack":       noCertificateNoRequests,
 	"seed-srv":          spreadBySRV,
 	"seed-rfc3261-peer": peerWithoutReuse,

@@ -155,4 +155,7 @@ var errEnded = errors.New("peer ended its side of the connection")
 
 // ended tells the client transactions of a connection that they will get no response over it: their requests
 // go over new ones, CANCELs and ACKs included (RFC 5923, Section 8.1). Server transactions still answer.
-func (n *Node) ended(id alias.ConnID) { n.layer.FlowClosed(uint64(id), errEnded) }
+func (n *Node) ended(id alias.ConnID) {
+	n.layer.FlowClosed(uint64(id), errEnded)
+	n.pairs.ended()
+}

@@ -47,6 +47,8 @@ type Node struct {
 	bySource   *shares[netip.Addr] // of the transactions
 	byIdentity *shares[string]
 
+	pairs *pairs // connections that stand open before they are needed
+
 	lookups chan struct{} // bounds the look-ups in progress
 	pending sync.WaitGroup
 }
@@ -63,6 +65,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	}
 	n := &Node{log: log, level: opts.Level, lookups: make(chan struct{}, maxLookups)}
 	n.bySource, n.byIdentity = newShares[netip.Addr](cfg.Limits.TransactionsPerSource), newShares[string](cfg.Limits.TransactionsPerIdentity)
+	n.pairs = &pairs{node: n, keepers: make(map[pairKey]*keeper)}
 	s, err := newSettings(cfg, nil)
 	if err != nil {
 		return nil, err
@@ -118,7 +121,9 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stopTimers()
 	// Ends when timersCtx is cancelled, after the transport has ended.
 	go func() { timersDone <- n.layer.Run(timersCtx) }()
+	n.pairs.run()
 	err := n.net.Run(ctx)
+	n.pairs.stop()
 
 	n.inForce.Load().finder.Close()
 	n.pending.Wait()
@@ -133,6 +138,7 @@ func (n *Node) Run(ctx context.Context) error {
 // Drain takes no new transactions and returns when those that exist have ended and the connections are
 // closed in order (RFC 5923, Section 8.3), or ctx is done. Run goes on until its own context is done.
 func (n *Node) Drain(ctx context.Context) error {
+	n.pairs.stop()
 	if err := n.layer.Drain(ctx); err != nil {
 		return fmt.Errorf("node: drain: %w", err)
 	}

@@ -40,6 +40,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 	if err := n.net.Update(s.domains); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
+	n.pairs.update()
 	if n.level != nil {
 		n.level.Set(cfg.Log.Level)
 	}

@@ -102,6 +102,7 @@ func (w wire) back(m *sip.Message, src *transport.Source) transport.Flow {
 // Closed tells the transactions of a connection that it is gone.
 func (w wire) Closed(id alias.ConnID, err error) {
 	w.layer.FlowClosed(uint64(id), err)
+	w.pairs.ended()
 }
 
 // user is the transaction.User of a Node. The layer needs it before the core can be made.
