@@ -77,6 +77,7 @@ func closedAfterSending(t *testing.T) {
 				conn.SendRequest(invite)
 				way.end(conn)
 				in := s.alice.ExpectRequest(sip.MethodInvite)
+				eventually(t, "the proxy has seen the end", func() bool { return s.seen(conn) != "open" })
 				for _, status := range []int{180, 486} {
 					begin := time.Now()
 					in.Reply(status)

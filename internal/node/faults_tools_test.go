@@ -386,27 +386,33 @@ func (s *stand) childFarm() *child {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run=^TestChildFarm$")
-	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{at(s.far.Addr(), sipaddr.TLS).String(), cert, key}, " "))
+	return startChild(s.t, "env", childEnv+"="+strings.Join([]string{at(s.far.Addr(), sipaddr.TLS).String(), cert, key}, " "),
+		self, "-test.run=^TestChildFarm$")
+}
+
+// startChild runs a command that becomes a farm, until the test ends.
+func startChild(t testing.TB, name string, args ...string) *child {
+	t.Helper()
+	cmd := exec.Command(name, args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.t.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGCONT)
 		_ = in.Close()
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
-		s.t.Fatalf("the child says %q, %v", line, err)
+		t.Fatalf("the child says %q, %v", line, err)
 	}
 	return &child{cmd.Process}
 }
