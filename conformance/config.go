@@ -77,7 +77,6 @@ type Prober struct {
 	requestTo string         // a URI for the target itself
 	trigger   sip.URI
 	triggerAt netip.AddrPort
-	stranger  *Authority
 	zone      *zone
 	facts     Facts
 }
@@ -117,6 +116,9 @@ func New(ctx context.Context, cfg Config) (*Prober, error) {
 	}
 	return p, nil
 }
+
+// Address returns where the target listens for the transport under test.
+func (p *Prober) Address() netip.AddrPort { return p.target }
 
 // Domain returns the domain that the target serves.
 func (p *Prober) Domain() string { return p.cfg.Domain }

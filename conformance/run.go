@@ -108,11 +108,11 @@ func (p *Prober) missing(n need) error {
 	case n&needOffer != 0 && !p.facts.OffersAlias:
 		return untestablef("the target offers no alias")
 	case n&needSecondDomain != 0 && p.cfg.SecondDomain == "":
-		return untestablef("no second domain of the target is known")
+		return untestablef("no second domain of the target is known: --second-domain")
 	case n&needSecondAddress != 0 && !p.cfg.Second.IsValid():
-		return untestablef("the prober has no second IP address")
+		return untestablef("the prober has no second IP address: --second")
 	case n&needDNS != 0 && p.zone == nil:
-		return untestablef("the prober answers no DNS questions")
+		return untestablef("the prober answers no DNS questions: --dns")
 	}
 	return nil
 }

@@ -89,6 +89,9 @@ func (c *checkCommand) Run() error {
 	if err != nil {
 		return err
 	}
+	if !c.JSON {
+		fmt.Printf("%s at %s\n", c.Target, p.Address())
+	}
 	report, err := p.Run(ctx)
 	if err != nil {
 		return fmt.Errorf("%w\n\n%s", err, p.Setup(caFile))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,35 +26,45 @@ func (c *checkCommand) authority(cfg *conformance.Config) (file string, err erro
 			return "", err
 		}
 		file, keyFile = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key")
-		if _, err := os.Stat(keyFile); errors.Is(err, fs.ErrNotExist) {
-			if _, err := makeAuthority(dir); err != nil {
-				return "", err
-			}
+		if made, err := makeAuthority(dir); err != nil {
+			return "", err
+		} else if made {
 			fmt.Fprintf(os.Stderr, "made an authority for the prober's certificates: have the target trust %s\n", file)
 		}
 	}
+	cfg.Authority, err = readAuthority(file, keyFile)
+	return file, err
+}
+
+// readAuthority reads an authority from its files.
+func readAuthority(file, keyFile string) (*conformance.Authority, error) {
 	cert, err := os.ReadFile(file)
 	if err != nil {
-		return "", usage("--ca: %v", err)
+		return nil, usage("--ca: %v", err)
 	}
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
-		return "", usage("--ca-key: %v", err)
+		return nil, usage("--ca-key: %v", err)
 	}
-	if cfg.Authority, err = conformance.LoadAuthority(cert, key); err != nil {
-		return "", usage("--ca: %v", err)
+	a, err := conformance.LoadAuthority(cert, key)
+	if err != nil {
+		return nil, usage("--ca: %v", err)
 	}
-	return file, nil
+	return a, nil
 }
 
-// makeAuthority makes an authority and writes it into a directory.
-func makeAuthority(dir string) (*conformance.Authority, error) {
+// makeAuthority makes an authority and writes it into a directory. One that is there stays, because targets
+// may trust it already.
+func makeAuthority(dir string) (made bool, err error) {
+	if _, err := os.Stat(filepath.Join(dir, "ca.key")); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	a, err := conformance.NewAuthority("Authority of tandem check")
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	cert, key := a.PEM()
-	return a, writeFiles(dir, map[string][]byte{"ca.pem": cert, "ca.key": key})
+	return true, writeFiles(dir, map[string][]byte{"ca.pem": cert, "ca.key": key})
 }
 
 // make writes what a target needs, and says so.
@@ -61,7 +72,10 @@ func (c *checkCommand) make(ctx context.Context, cfg conformance.Config) error {
 	if err := os.MkdirAll(c.Make, 0o755); err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	a, err := makeAuthority(c.Make)
+	if _, err := makeAuthority(c.Make); err != nil {
+		return err
+	}
+	a, err := readAuthority(filepath.Join(c.Make, "ca.pem"), filepath.Join(c.Make, "ca.key"))
 	if err != nil {
 		return err
 	}
@@ -69,6 +83,9 @@ func (c *checkCommand) make(ctx context.Context, cfg conformance.Config) error {
 	p, err := conformance.New(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	if _, err := netip.ParseAddr(strings.Trim(p.Domain(), "[]")); err == nil {
+		return usage("--domain is missing: the host of TARGET is an IP address, and certificates are for domains")
 	}
 	files := map[string][]byte{"hosts": []byte(p.Hosts()), "zone": []byte(p.Zone()), "tandem.yaml": []byte(p.Tandem())}
 	for name, domain := range map[string]string{"target": p.Domain(), "second": c.SecondDomain} {
