@@ -109,10 +109,10 @@ func (c *Conn) turnedDown() error {
 	c.mu.Lock()
 	cause := c.cause
 	c.mu.Unlock()
-	switch cause {
-	case errTrust:
+	switch {
+	case errors.Is(cause, errTrust):
 		return &AuthError{To: c.dialed, Reference: c.reference, Names: namesOf(c.tls.ConnectionState().PeerCertificates), Err: errTrust}
-	case ErrUnknownDomain:
+	case errors.Is(cause, ErrUnknownDomain):
 		return ErrUnknownDomain
 	}
 	return nil
