@@ -143,9 +143,17 @@ func (c *Conn) ping(now time.Time) {
 		c.suspect(errNoPong, now, time.Unix(0, sent).Add(c.t.cfg.PongTimeout))
 	case due || asks && sent == 0 && c.hasPonged.Load():
 		c.pingNext.Store(nextPing(now, interval).UnixNano())
-		if c.send(pingText) == nil {
-			c.pingSent.CompareAndSwap(0, now.UnixNano())
-			c.t.count.pingsSent.Add(1)
-		}
+		c.sendPing(now)
+	}
+}
+
+// sendPing sends a ping, which counts as sent before its pong can come.
+func (c *Conn) sendPing(now time.Time) {
+	first := c.pingSent.CompareAndSwap(0, now.UnixNano())
+	switch {
+	case c.send(pingText) == nil:
+		c.t.count.pingsSent.Add(1)
+	case first:
+		c.pingSent.CompareAndSwap(now.UnixNano(), 0)
 	}
 }

@@ -47,9 +47,7 @@ func (c *Conn) suspect(cause error, now, due time.Time) {
 	c.mu.Unlock()
 	c.t.count.suspected.Add(1)
 	c.t.cfg.Logger.Warn("connection is suspected and probed", "conn", uint64(c.id), "peer", c.remote, "err", cause)
-	if c.send(pingText) == nil {
-		c.pingSent.CompareAndSwap(0, now.UnixNano())
-	}
+	c.sendPing(now)
 }
 
 // confirm decides about a suspected connection, as far as it can be decided yet, and reports whether it is one.
