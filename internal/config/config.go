@@ -185,6 +185,9 @@ type Limits struct {
 	StartLine, Header, Body int
 	// Queue is what may wait to be written on one connection.
 	Queue int
+	// Unanswered is the number of requests in a row that a connection may leave without any answer
+	// before it is suspected to lead to nobody, and probed. 0: never.
+	Unanswered int
 }
 
 // Timers holds the waiting times.
@@ -244,6 +247,7 @@ func defaults() *Config {
 			Header:                  32 << 10,
 			Body:                    256 << 10,
 			Queue:                   256 << 10,
+			Unanswered:              3,
 		},
 		Timers: Timers{
 			T1:         500 * time.Millisecond, // RFC 3261, Section 17.1.1.1

@@ -37,6 +37,7 @@ func (v value) readLimits(l *Limits) {
 		{"header", func(v value) { v.readSize(&l.Header, 1<<10, 16<<20) }},
 		{"body", func(v value) { v.readSize(&l.Body, 1<<10, 64<<20) }},
 		{"queue", func(v value) { v.readSize(&l.Queue, 4<<10, 1<<30) }},
+		{"unanswered", func(v value) { v.readInt(&l.Unanswered, 0, 1_000_000) }},
 	})
 	// A share that is not given is three quarters of the whole, so that nobody alone takes all of it.
 	for _, x := range []struct {

@@ -66,6 +66,7 @@ func (s *stand) other(domain string) *siptest.Peer {
 // frozen: a peer whose kernel takes everything and that answers nothing. Transactions that time out in a row take
 // the connection out of the table; it is probed, and closed when nothing comes.
 func frozen(t *testing.T) {
+	t.Run("silent", func(t *testing.T) { t.Parallel(); silent(t) })
 	t.Run("stopped process", func(t *testing.T) { t.Parallel(); stopped(t) })
 	const timers = "timers: {t1: 10ms, t2: 20ms, t4: 20ms, pong: 400ms}\n" // 64*T1 is 640 ms
 	for _, direction := range []alias.Direction{alias.Dialed, alias.Accepted} {
@@ -159,6 +160,26 @@ func stopped(t *testing.T) {
 	t.Logf("out of the table after %v, closed after %v", out, time.Since(begin))
 	child.signal(t, syscall.SIGCONT)
 	within(t, 10*time.Second, "the peer is used again", func() bool { return s.answerTo("sip:bob@example.net") == 200 })
+}
+
+// silent: an idle peer that stops answering pings is found out without any request.
+func silent(t *testing.T) {
+	s := newStand(t, plan{deaf: true, rest: "timers: {pong: 600ms}\n", peers: "[{name: partner, identities: [example.net], keepalive: 1s}]"})
+	f := newFarm(t, at(s.far.Addr(), sipaddr.TLS), s.ca.Domain(t, "example.net").TLS())
+	if got := s.answerTo("sip:bob@example.net"); got != 200 {
+		t.Fatalf("answered %d", got)
+	}
+	within(t, 5*time.Second, "two pings are answered", func() bool { return f.pings.Load() >= 2 })
+	f.mute.Store(true)
+	begin := time.Now()
+	within(t, 5*time.Second, "the connection is out of the table", func() bool { return len(s.p.rows()) == 0 })
+	out := time.Since(begin)
+	within(t, 5*time.Second, "the connection is closed", func() bool { return s.p.Stats().Transport.NoPong == 1 })
+	t.Logf("out of the table after %v, closed after %v", out, time.Since(begin))
+	f.mute.Store(false)
+	if got := s.answerTo("sip:bob@example.net"); got != 200 {
+		t.Errorf("answered %d over a new connection", got)
+	}
 }
 
 // answerTo has alice ask, and gives the status of the answer; 0 when none came in time.

@@ -28,6 +28,7 @@ type farm struct {
 	deaf     atomic.Bool // new connections are accepted, and after the handshake nothing is read
 	mute     atomic.Bool // requests are read and not answered
 	requests atomic.Int64
+	pings    atomic.Int64 // answered
 	open     atomic.Int64 // connections
 
 	mu    sync.Mutex // guards the fields below
@@ -122,6 +123,7 @@ func (f *farm) serve(c *tls.Conn) {
 			switch {
 			case f.mute.Load():
 			case kind == framing.Ping:
+				f.pings.Add(1)
 				out = append(out, "\r\n"...)
 			case kind == framing.Message:
 				f.requests.Add(1)

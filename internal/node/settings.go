@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net"
@@ -68,6 +69,7 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 		DialTimeout:         cfg.Timers.Dial,
 		DrainTimeout:        cfg.Timers.Drain,
 		PongTimeout:         cfg.Timers.Pong,
+		SuspectAfter:        cmp.Or(cfg.Limits.Unanswered, -1),
 		QueueBytes:          cfg.Limits.Queue,
 		MaxConnections:      cfg.Limits.Connections,
 		MaxPerSource:        cfg.Limits.ConnectionsPerSource,
