@@ -254,7 +254,7 @@ func (c *probe) ringing(l *listener) (*ask, *arrival, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := c.await1(a)
+	d := c.outcome(a)
 	if d.arrival == nil {
 		return nil, nil, untestablef("the INVITE went %s", d.where())
 	}

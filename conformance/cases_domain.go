@@ -62,7 +62,7 @@ func recordRoute(c *probe) error {
 	if err != nil {
 		return err
 	}
-	d := c.await1(a)
+	d := c.outcome(a)
 	if d.arrival == nil {
 		return untestablef("the INVITE went %s", d.where())
 	}

@@ -242,7 +242,7 @@ func (c *probe) call(label string, port uint16, n *conn) error {
 	if err != nil {
 		return err
 	}
-	d := c.await1(a)
+	d := c.outcome(a)
 	if d.arrival == nil || n != nil && d.over != n {
 		return failf("the INVITE went %s", d.where())
 	}

@@ -19,7 +19,7 @@ import (
 // ports and certificates are its own, so that nothing is left over from the case before.
 type probe struct {
 	p     *Prober
-	ctx   context.Context // of the run; a probe lives no longer than a call of one case
+	ctx   context.Context // of the run: a probe is one call of a case, as a testing.T is one of a test
 	begun time.Time
 	done  sync.WaitGroup
 
@@ -36,6 +36,10 @@ type probe struct {
 	via       *conn                   // towards the trigger; nil: not yet
 	dialed    int                     // connections so far, for their numbers
 }
+
+// maxSeen bounds what one case keeps of each: lines of the log, requests and responses. No case comes near it
+// unless the target sends without end.
+const maxSeen = 2000
 
 // arrival is a request from the target.
 type arrival struct {
@@ -130,7 +134,12 @@ func (c *probe) logf(way string, n *conn, format string, args ...any) {
 		way += " "
 	}
 	c.locked(func() {
-		c.lines = append(c.lines, fmt.Sprintf("%7.3fs %s%s%s", time.Since(c.begun).Seconds(), way, who, text))
+		switch {
+		case len(c.lines) < maxSeen:
+			c.lines = append(c.lines, fmt.Sprintf("%7.3fs %s%s%s", time.Since(c.begun).Seconds(), way, who, text))
+		case len(c.lines) == maxSeen:
+			c.lines = append(c.lines, "        and more, which is not shown")
+		}
 	})
 }
 
@@ -221,7 +230,9 @@ func (c *probe) message(n *conn, text string) {
 	if !m.IsRequest() {
 		agent := false
 		c.locked(func() {
-			c.replies = append(c.replies, &reply{m, n})
+			if len(c.replies) < maxSeen {
+				c.replies = append(c.replies, &reply{m, n})
+			}
 			agent = n == c.via
 		})
 		if agent && m.StatusCode() >= 300 && m.Method() == sip.MethodInvite {
@@ -231,7 +242,9 @@ func (c *probe) message(n *conn, text string) {
 	}
 	held := false
 	c.locked(func() {
-		c.arrivals = append(c.arrivals, &arrival{m, n})
+		if len(c.arrivals) < maxSeen {
+			c.arrivals = append(c.arrivals, &arrival{m, n})
+		}
 		held = c.held != nil && c.held(m)
 	})
 	if !held && m.Method() != sip.MethodAck {

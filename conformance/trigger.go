@@ -62,7 +62,7 @@ func (c *probe) deliverTo(host string, port uint16, tr sipaddr.Transport, from s
 	if err != nil {
 		return delivery{}, err
 	}
-	d := c.await1(a)
+	d := c.outcome(a)
 	if d.arrival != nil && d.status == 0 && a.over != nil {
 		d.status = c.final(a.sent.CallID(), a.over)
 	}
@@ -105,9 +105,9 @@ func (c *probe) ask(method, host string, port uint16, tr sipaddr.Transport, from
 	return a, nil
 }
 
-// await1 waits until a request has arrived, or has been refused. Over UDP it is sent again meanwhile:
+// outcome waits until a request has arrived, or has been refused. Over UDP it is sent again meanwhile:
 // RFC 3261, Section 17.1.2.2.
-func (c *probe) await1(a *ask) delivery {
+func (c *probe) outcome(a *ask) delivery {
 	var d delivery
 	over := func() bool {
 		d = delivery{}

@@ -201,12 +201,19 @@ func (l *listener) present(spec certificate) error {
 	return nil
 }
 
+// maxConns bounds the connections that one listener takes; no case needs a tenth of it.
+const maxConns = 256
+
 // accept takes connections until the listener is closed.
 func (l *listener) accept() {
 	for {
 		raw, err := l.raw.Accept()
 		if err != nil {
 			return
+		}
+		if len(l.accepted()) >= maxConns {
+			_ = raw.Close() // a target that dials without end
+			continue
 		}
 		n := l.c.newConn(raw, l.transport, false)
 		n.listener = l
