@@ -61,6 +61,7 @@ type Conn struct {
 	state     atomic.Uint32
 	source    atomic.Pointer[Source]
 	lastUsed  atomic.Int64 // Unix time in nanoseconds
+	lastHeard atomic.Int64 // the same, of reading alone
 	bytesOut  atomic.Uint64
 	pingSent  atomic.Int64 // when the ping was sent that is still unanswered; 0: none
 	pingNext  atomic.Int64 // when the next one is due
@@ -129,6 +130,7 @@ func newConn(t *Transport, s *stream) *Conn {
 	}
 	c.decoder.Limits = t.cfg.Limits
 	c.lastUsed.Store(c.opened.UnixNano())
+	c.lastHeard.Store(c.opened.UnixNano())
 	return c
 }
 

@@ -13,7 +13,8 @@
 // identities of that row (RFC 5923, Section 8.1 and RFC 5923, Section 8.2). A table changes at three
 // moments only: a dial was authenticated; a request with the alias parameter came over an accepted
 // connection whose client is authenticated; a connection began to close. Besides, Update takes back
-// what a new policy declines. Over plain TCP requests go over connections that were dialed, never
+// what a new policy declines, a connection that is suspected loses its rows for a time (suspect.go), and of two
+// with one peer, because both sides dialed at once, one is preferred (settle.go). Over plain TCP requests go over connections that were dialed, never
 // over accepted ones (RFC 5923, Section 9.3).
 //
 // # Goroutines

@@ -113,20 +113,20 @@ func (c *Conn) agree(m *sip.Message) {
 
 // quiet is what watch saw of a connection when it looked last. The goroutine of watch owns it.
 type quiet struct {
-	in, out uint64
-	since   time.Time // something was sent, and nothing has come since; zero: nothing is waited for
+	heard int64     // when something had come last
+	since time.Time // something was sent, and nothing has come since; zero: nothing is waited for
 }
 
 // waits reports whether the peer has been silent for long since something was sent to it. It need not be wrong,
 // but it is time to ask: a frozen peer is found out sooner than by the next ping of an idle connection.
-func (q *quiet) waits(in, out uint64, now time.Time, long time.Duration) bool {
-	switch {
-	case in != q.in:
-		q.since = time.Time{}
-	case out != q.out && q.since.IsZero():
+// heard is when something came last, used when something came or was sent last.
+func (q *quiet) waits(heard, used int64, now time.Time, long time.Duration) bool {
+	if heard != q.heard || used <= heard {
+		q.heard, q.since = heard, time.Time{}
+	}
+	if used > heard && q.since.IsZero() {
 		q.since = now
 	}
-	q.in, q.out = in, out
 	return !q.since.IsZero() && now.Sub(q.since) >= long
 }
 
@@ -136,7 +136,7 @@ func (c *Conn) ping(now time.Time) {
 	if interval <= 0 {
 		return
 	}
-	asks := c.quiet.waits(c.stream.in.Load(), c.bytesOut.Load(), now, c.t.cfg.PongTimeout/4)
+	asks := c.quiet.waits(c.lastHeard.Load(), c.lastUsed.Load(), now, c.t.cfg.PongTimeout/4)
 	due := now.UnixNano() >= c.pingNext.Load()
 	switch sent := c.pingSent.Load(); {
 	case sent != 0 && c.hasPonged.Load() && now.UnixNano()-sent > int64(c.t.cfg.PongTimeout)/2:

@@ -139,27 +139,60 @@ func TestPingBothWays(t *testing.T) {
 	}
 }
 
+// TestPingEachOther: two sides that ping each other over one connection answer each other, and neither takes a pong
+// for a ping, or a ping for the want of a pong, in a way that matters.
+func TestPingEachOther(t *testing.T) {
+	ca := newPKI(t)
+	const interval = 150 * time.Millisecond // more than ten in a second are not answered
+	side := func(name string) *bench {
+		return start(t, Config{
+			Domains: []Domain{ca.domain(t, name, "")}, PongTimeout: time.Second,
+			PingInterval: interval, // watch looks as often as that needs
+			PingPeer:     func(any) time.Duration { return interval },
+		})
+	}
+	a, b := side("example.com"), side("example.net")
+	x := a.must(Hop{To: resolved(sipaddr.TLS, b.at(sipaddr.TLS)), Reference: "example.net"})
+	begun := time.Now()
+	eventually(t, "pings", func() bool { return a.Stats().PingsSent >= 12 && b.Stats().PingsSent >= 12 })
+	most := uint64(time.Since(begun)/(interval*8/10)) + 2
+	for _, s := range []Stats{a.Stats(), b.Stats()} {
+		if s.NoPong != 0 || s.Suspected != 0 || s.PingsUnanswered != 0 || s.Connections != 1 {
+			t.Errorf("%+v", s)
+		}
+		if s.PingsSent > most || s.Pings > 2*most {
+			t.Errorf("%d pings sent and %d counted, where at most %d are due", s.PingsSent, s.Pings, most)
+		}
+	}
+	if i, _ := a.Connection(id(x.f)); i.State != Open {
+		t.Errorf("connection %+v", i)
+	}
+}
+
 // TestQuiet: a peer that was sent something and stays silent is asked before the next ping is due.
 func TestQuiet(t *testing.T) {
 	var q quiet
 	at := time.Unix(1000, 0)
 	for i, step := range []struct {
-		in, out uint64
-		after   time.Duration
-		want    bool
+		heard, used int64
+		after       time.Duration
+		want        bool
 	}{
-		{0, 0, 0, false},
-		{0, 0, time.Hour, false}, // idle
-		{0, 100, time.Second, false},
-		{0, 200, time.Second, false}, // further requests do not put it off
-		{0, 200, time.Second, true},
-		{1, 200, 0, false}, // an answer
-		{1, 200, time.Hour, false},
-		{2, 300, time.Second, false}, // both at once: who knows in which order
-		{2, 300, time.Second, false},
+		{10, 10, 0, false},
+		{10, 10, time.Hour, false}, // idle
+		{10, 20, time.Second, false},
+		{10, 21, time.Second, false}, // further requests do not put it off
+		{10, 21, time.Second, true},
+		{30, 30, 0, false}, // an answer
+		{30, 30, time.Hour, false},
+		{40, 41, time.Second, false}, // an answer, and another request
+		{40, 41, time.Second, false},
+		{50, 51, time.Second, false}, // and so on
+		{50, 51, time.Second, false},
+		{50, 51, time.Second, true},
 	} {
 		at = at.Add(step.after)
-		if got := q.waits(step.in, step.out, at, 2*time.Second); got != step.want {
+		if got := q.waits(step.heard, step.used, at, 2*time.Second); got != step.want {
 			t.Errorf("step %d: %v, want %v", i, got, step.want)
 		}
 	}
@@ -224,4 +257,29 @@ func TestHalted(t *testing.T) {
 	c.ExpectResponse(200)
 	left.Store(0)
 	receive(t, p.b.box.closed, "the end")
+}
+
+// TestFrozenWhileNeeded: a peer that answers pings, and answers nothing since something was sent to it, is found out
+// long before the next ping would be due.
+func TestFrozenWhileNeeded(t *testing.T) {
+	const pong = 400 * time.Millisecond
+	p := newPair(t, func(cfg *Config) { cfg.PingInterval, cfg.PongTimeout = time.Hour, pong })
+	a := p.b.must(p.hop())
+	c := p.peer.Accept()
+	c.Send("SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS p1.example.com;branch=z9hG4bK1;keep=3600\r\nFrom: <sip:a@example.com>;tag=1\r\n" +
+		"To: <sip:b@example.net>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n")
+	p.b.message()
+	begun := time.Now()
+	if err := a.f.Send(request(a.f, "OPTIONS", "1")); err != nil {
+		t.Fatal(err)
+	}
+	p.peer.Expect("a ping", pings(c))
+	eventually(t, "no request finds it", func() bool { return p.b.Stats().Suspected == 1 })
+	suspected := time.Since(begun)
+	end := receive(t, p.b.box.closed, "the end")
+	closed := time.Since(begun)
+	t.Logf("out of the table after %v, closed after %v, with a pong timeout of %v", suspected, closed, pong)
+	if end.err != errNoPong || closed > 3*pong {
+		t.Errorf("closed %+v after %v", end, closed)
+	}
 }

@@ -72,7 +72,9 @@ func (c *Conn) readLoop() error {
 
 // readHeld reads all that the stream holds and handles every whole message in it.
 func (c *Conn) readHeld() error {
-	c.lastUsed.Store(time.Now().UnixNano())
+	now := time.Now().UnixNano()
+	c.lastUsed.Store(now)
+	c.lastHeard.Store(now)
 	for {
 		if c.in == nil {
 			c.in = getBuffer()

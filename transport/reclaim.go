@@ -15,16 +15,17 @@ const (
 	maxReclaimed = 1024
 )
 
-// reclaim begins to close the connections that nobody has used for longest, until the register is no fuller than
-// reclaimAt: never one with transactions, and none that was used within HandshakeTimeout, so that a new one comes
-// to its first message.
+// reclaim begins to close the connections that nobody has used for longest, until no more than reclaimAt are open:
+// never one with transactions, and none that was used within HandshakeTimeout, so that a new one comes to its first
+// message. Handshakes that are pending do not count, or else who never ends one would push out those who have.
 func (t *Transport) reclaim(conns []*Conn, now time.Time) {
-	t.mu.Lock()
-	excess := t.held - t.cfg.MaxConnections*reclaimAt/100
-	t.mu.Unlock()
+	excess := -(t.cfg.MaxConnections*reclaimAt + 99) / 100
+	if len(conns)+excess <= 0 {
+		return
+	}
 	for _, c := range conns {
-		if c.State() != Open {
-			excess-- // on its way out
+		if c.State() == Open {
+			excess++
 		}
 	}
 	if excess <= 0 {
