@@ -2,7 +2,6 @@ package node
 
 import (
 	"net/netip"
-	"runtime"
 	"sync"
 	"weak"
 
@@ -14,13 +13,17 @@ import (
 type shares[K comparable] struct {
 	limit int
 
-	// mu guards the field below.
+	// mu guards the fields below.
 	mu    sync.Mutex
 	known map[K]weak.Pointer[transaction.Share]
+	sweep int // at so many known ones those that are gone are taken out
 }
 
+// minSweep is how many parties are known at least before any are looked through.
+const minSweep = 1024
+
 func newShares[K comparable](limit int) *shares[K] {
-	return &shares[K]{limit: limit, known: make(map[K]weak.Pointer[transaction.Share])}
+	return &shares[K]{limit: limit, known: make(map[K]weak.Pointer[transaction.Share]), sweep: minSweep}
 }
 
 // of returns the share of a party: the same one for as long as it is held anywhere.
@@ -30,19 +33,17 @@ func (s *shares[K]) of(who K) *transaction.Share {
 	if share := s.known[who].Value(); share != nil {
 		return share
 	}
+	if len(s.known) >= s.sweep {
+		for other, p := range s.known {
+			if p.Value() == nil {
+				delete(s.known, other)
+			}
+		}
+		s.sweep = max(minSweep, 2*len(s.known))
+	}
 	share := transaction.NewShare(s.limit)
 	s.known[who] = weak.Make(share)
-	runtime.AddCleanup(share, s.forget, who)
 	return share
-}
-
-// forget takes out a party whose share is gone, unless it has come back meanwhile.
-func (s *shares[K]) forget(who K) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.known[who].Value() == nil {
-		delete(s.known, who)
-	}
 }
 
 // shareOf returns the shares that requests from an address count against, with those of whoever authenticated

@@ -16,20 +16,26 @@ func TestShares(t *testing.T) {
 	if s.of(1) != a || s.of(2) == a {
 		t.Error("a party has one share of its own")
 	}
-	for i := range 1000 {
-		s.of(100 + i)
+	last := 100
+	fill := func(n int) {
+		for range n {
+			s.of(last)
+			last++
+		}
 	}
+	fill(3 * minSweep)
 	count := func() int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.known)
 	}
 	deadline := time.Now().Add(5 * time.Second)
-	for count() > 1 {
+	for count() > minSweep {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d parties are remembered", count())
 		}
 		runtime.GC()
+		fill(minSweep / 2)
 	}
 	if s.of(1) != a {
 		t.Error("a share that is held was forgotten")
