@@ -49,7 +49,7 @@ func newScene(t *testing.T, k sceneKind) *scene {
 	}
 	s.cert = s.ca.Domain(t, "a.example.com")
 	s.serve("b.example.net", "b.example.net", s.b.Addr())
-	s.serve("p.example.org", "p.example.org", netip.MustParseAddr("127.0.0.1")) // nobody needs to ask
+	s.serve("p.example.org", "p.example.org", netip.MustParseAddr("10.0.0.9")) // nobody needs to ask
 	s.record("localhost. 60 IN A 127.0.0.1", "host.internal. 60 IN A 10.0.0.1")
 	for _, name := range []string{"victim.example", "evil.example"} {
 		s.serve(name, name, s.bystander.Addr())
@@ -217,6 +217,7 @@ type recorder struct {
 	mu      sync.Mutex // guards the fields below
 	all     []*siptest.Received
 	ringing map[string]*siptest.Received // INVITEs by branch
+	looked  int                          // how much of Received unreadable has looked at
 }
 
 func newRecorder(t *testing.T, rings bool, cert *siptest.Cert) *recorder {
@@ -237,15 +238,18 @@ func (b *recorder) handle(r *siptest.Received) {
 	case r.Method() == sip.MethodAck:
 	case r.Method() == sip.MethodInvite && b.rings:
 		b.ringing[r.Branch()] = r
-		r.Reply(180)
+		reply(r, 180)
 	case r.Method() == sip.MethodCancel && invite != nil:
 		delete(b.ringing, r.Branch())
-		r.Reply(200)
-		invite.Reply(487)
+		reply(r, 200)
+		reply(invite, 487)
 	default:
-		r.Reply(200)
+		reply(r, 200)
 	}
 }
+
+// reply answers; that the connection is gone meanwhile is no error.
+func reply(r *siptest.Received, status int) { _ = r.Conn.TrySend(r.Response(status)) }
 
 // hangUp answers all INVITEs that ring with a status.
 func (b *recorder) hangUp(status int) int {
@@ -253,7 +257,7 @@ func (b *recorder) hangUp(status int) int {
 	defer b.mu.Unlock()
 	n := len(b.ringing)
 	for _, r := range b.ringing {
-		r.Reply(status)
+		reply(r, status)
 	}
 	clear(b.ringing)
 	return n
@@ -280,12 +284,16 @@ func (b *recorder) since(n int) (out []*siptest.Received) {
 	return out
 }
 
-// unreadable gives what came and was no message.
+// unreadable gives what came and was no message, each once.
 func (b *recorder) unreadable() (out []string) {
-	for _, r := range b.Received() {
+	all := b.Received()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range all[b.looked:] {
 		if r.Message == nil && strings.Trim(r.Text, "\r\n") != "" {
 			out = append(out, r.Text)
 		}
 	}
+	b.looked = len(all)
 	return out
 }
