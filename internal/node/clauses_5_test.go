@@ -41,7 +41,7 @@ func sourceAddress(t *testing.T) {
 				}
 			}
 			s.over(conn, "sip:bob@example.net", s.far)
-			conn.Close()
+			leave(conn)
 			eventually(t, "the row is gone", func() bool { return len(s.p.rows()) == 0 })
 		}
 	}
@@ -64,7 +64,7 @@ func sentByPort(t *testing.T) {
 		if r := s.row(); r.Resolved != resolved(s.far, port) {
 			t.Errorf("sent-by %s: a row for %v, want port %d", sentBy, r.Resolved, port)
 		}
-		conn.Close()
+		leave(conn)
 		eventually(t, "the row is gone", func() bool { return len(s.p.rows()) == 0 })
 	}
 }
@@ -93,7 +93,7 @@ func viaTransport(t *testing.T) {
 			t.Errorf("a row for %v", r.Resolved)
 		}
 		s.over(conn, "sip:bob@example.net", s.far)
-		conn.Close()
+		leave(conn)
 		eventually(t, "the row is gone", func() bool { return len(s.p.rows()) == 0 })
 	}
 }

@@ -44,7 +44,7 @@ func (s *stand) calls(conn *siptest.Conn, params ...string) (ok, bye *siptest.Re
 }
 
 func acceptedStaysUp(t *testing.T) {
-	s := newStand(t, plan{deaf: true, rest: quickly})
+	s := newStand(t, plan{rest: quickly})
 	conn := s.offered("p2.example.net")
 	s.noTransactions()
 	s.standsOpen(conn)

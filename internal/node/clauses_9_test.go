@@ -205,7 +205,7 @@ func resumedClient(t *testing.T) {
 	s := newStand(t, plan{ca: ca, deaf: true, far: soonEnding(t, ca), tls: func(c *tls.Config) { c.ClientSessionCache = cache }})
 	first := s.offered("p2.example.net")
 	end := s.row().NotAfter
-	first.Close()
+	leave(first)
 	eventually(t, "the row is gone", func() bool { return len(s.p.rows()) == 0 })
 	again := s.offered("p2.example.net")
 	if !again.TLS().DidResume {
@@ -215,7 +215,7 @@ func resumedClient(t *testing.T) {
 		t.Errorf("the resumed connection has the row %+v", r)
 	}
 	s.over(again, "sip:bob@example.net", s.far)
-	again.Close()
+	leave(again)
 	eventually(t, "the certificate has ended", func() bool { return time.Now().After(end) && len(s.p.rows()) == 0 })
 	s.tries(s.far)
 	s.noRows()
@@ -336,7 +336,7 @@ func tablesApart(t *testing.T) {
 	for domain, conn := range conns {
 		s.over(conn, "sip:bob@example.net", s.far, from(domain))
 	}
-	conns["example.com"].Close()
+	leave(conns["example.com"])
 	eventually(t, "the row is gone", func() bool { return len(s.p.rows()) == 1 })
 	s.fails("sip:bob@example.net", from("example.com")) // rather than over the other's
 	s.over(conns["example.biz"], "sip:bob@example.net", s.far, from("example.biz"))

@@ -257,6 +257,14 @@ func (s *stand) offered(sentBy string) *siptest.Conn {
 	return conn
 }
 
+// leave closes a connection after a ping and a pong. Who closes at once upon an answer may look like one who
+// has not got it, and gets it again over a new connection.
+func leave(conn *siptest.Conn) {
+	conn.Send("\r\n\r\n")
+	conn.ExpectPong()
+	conn.Close()
+}
+
 // row is the only row that the proxy has.
 func (s *stand) row() alias.Row {
 	s.t.Helper()
