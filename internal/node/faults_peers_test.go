@@ -66,7 +66,7 @@ func (s *stand) other(domain string) *siptest.Peer {
 // frozen: a peer whose kernel takes everything and that answers nothing. Transactions that time out in a row take
 // the connection out of the table; it is probed, and closed when nothing comes.
 func frozen(t *testing.T) {
-	t.Run("silent", func(t *testing.T) { t.Parallel(); silent(t) })
+	t.Run("no pong", func(t *testing.T) { t.Parallel(); stopsAnsweringPings(t) })
 	t.Run("stopped process", func(t *testing.T) { t.Parallel(); stopped(t) })
 	const timers = "timers: {t1: 10ms, t2: 20ms, t4: 20ms, pong: 400ms}\n" // 64*T1 is 640 ms
 	for _, direction := range []alias.Direction{alias.Dialed, alias.Accepted} {
@@ -162,8 +162,8 @@ func stopped(t *testing.T) {
 	within(t, 10*time.Second, "the peer is used again", func() bool { return s.answerTo("sip:bob@example.net") == 200 })
 }
 
-// silent: an idle peer that stops answering pings is found out without any request.
-func silent(t *testing.T) {
+// stopsAnsweringPings: an idle peer that stops answering pings is found out without any request.
+func stopsAnsweringPings(t *testing.T) {
 	s := newStand(t, plan{deaf: true, rest: "timers: {pong: 600ms}\n", peers: "[{name: partner, identities: [example.net], keepalive: 1s}]"})
 	f := newFarm(t, at(s.far.Addr(), sipaddr.TLS), s.ca.Domain(t, "example.net").TLS())
 	if got := s.answerTo("sip:bob@example.net"); got != 200 {
