@@ -53,10 +53,10 @@ func (c *Conn) rescue(b []byte) {
 // lateTimeout is how long an ended connection is kept to see whether what was written last arrives.
 const lateTimeout = 500 * time.Millisecond
 
-// noteLate keeps what was written although the peer has ended its side. Whether it only says that nothing more is
+// noteLate keeps what was written although the peer had ended its side. Whether it only says that nothing more is
 // to come, or takes nothing more either, shows when it is written to.
 func (c *Conn) noteLate(b []byte) {
-	if !c.halted.Load() || !bytes.Contains(b, []byte("SIP/2.0 ")) {
+	if !bytes.Contains(b, []byte("SIP/2.0 ")) {
 		return
 	}
 	c.mu.Lock()

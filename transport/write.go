@@ -120,6 +120,7 @@ func (c *Conn) writeLoop() {
 			}
 			return
 		case out != nil:
+			late := c.halted.Load() // what is written before the peer's end comes is not late
 			err := c.write(out.b, since)
 			if err != nil {
 				c.abort(err)
@@ -127,7 +128,9 @@ func (c *Conn) writeLoop() {
 				putBuffer(out)
 				continue // for what was queued meanwhile
 			}
-			c.noteLate(out.b)
+			if late {
+				c.noteLate(out.b)
+			}
 			putBuffer(out)
 		case finish:
 			c.sendClosureAlert()
