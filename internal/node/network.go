@@ -128,6 +128,8 @@ func connectError(h proxy.Hop, err error) *proxy.ConnectError {
 		out.Auth, out.Text = true, auth.Text()
 	case errors.As(err, &dial) && dial.Refused:
 		out.Text = fmt.Sprintf("%s refused the connection", h.To)
+	case errors.As(err, &dial) && dial.Timeout && dial.Handshake:
+		out.Text = fmt.Sprintf("%s did not finish the TLS handshake in time", h.To)
 	case errors.As(err, &dial) && dial.Timeout:
 		out.Text = fmt.Sprintf("%s did not answer the connection in time", h.To)
 	case errors.As(err, &dial) && dial.Handshake:
