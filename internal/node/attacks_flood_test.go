@@ -121,6 +121,7 @@ func (s *scene) live() (n int) {
 // TestFloods sends very many good messages at once. State stays within its limits, others are served
 // meanwhile, and nothing is left afterwards.
 func TestFloods(t *testing.T) {
+	t.Parallel()
 	t.Run("fl-001-invite-cancel-rapid", func(t *testing.T) {
 		t.Parallel()
 		s := newScene(t, sceneKind{rings: true})

@@ -201,6 +201,7 @@ func tokens() (out []attack) {
 // TestHostileStreams feeds further streams of the same classes, over TLS from a peer and over TCP from a
 // stranger.
 func TestHostileStreams(t *testing.T) {
+	t.Parallel()
 	cases := slices.Concat(contentLengths(), lineEnds(), headerNames(), singletons(), numbers(), vias(), tokens(),
 		requestURIs(), routes(), credentials(), bodies(), otherProtocols(), strayResponses(), startLines())
 	for _, tt := range []struct {

@@ -113,6 +113,7 @@ func (s *torture) sender(t *testing.T) *siptest.Peer {
 // TestCorpus sends the messages of RFC 4475 and RFC 5118 through a running proxy, over each transport, with
 // and without the domains in them being served.
 func TestCorpus(t *testing.T) {
+	t.Parallel()
 	excepted := exceptions(t)
 	for _, served := range []bool{false, true} {
 		for _, tr := range []sipaddr.Transport{sipaddr.UDP, sipaddr.TCP, sipaddr.TLS} {
