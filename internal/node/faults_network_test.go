@@ -49,6 +49,7 @@ func blackHole(t *testing.T, pending bool) {
 	command(t, "ip", "netns", "add", space)
 	t.Cleanup(func() { command(t, "ip", "netns", "del", space) })
 	command(t, "ip", "link", "add", veth1, "type", "veth", "peer", "name", veth2)
+	t.Cleanup(func() { command(t, "ip", "link", "del", veth1) })
 	command(t, "ip", "link", "set", veth2, "netns", space)
 	command(t, "ip", "addr", "add", net1+"/30", "dev", veth1)
 	command(t, "ip", "link", "set", veth1, "up")
