@@ -15,7 +15,7 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 		l.turned.unreadable.Add(1)
 		return
 	}
-	reliable := src.Flow.Reliable()
+	by := carrierOf(src.Flow)
 	now := l.clock.now()
 	sh := l.shard(k.hash)
 	sh.mu.Lock()
@@ -42,8 +42,8 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 	}
 	// A transaction of its own only where the CANCEL may be sent again.
 	var own *Server
-	if !reliable && chain < maxChain {
-		own = l.newServer(k, sip.MethodCancel, m, src, reliable)
+	if !by.reliable && chain < maxChain {
+		own = l.newServer(k, sip.MethodCancel, m, src, by)
 		own.step(event{kind: evStart}, now)
 	}
 	sh.mu.Unlock()

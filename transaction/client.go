@@ -103,7 +103,7 @@ func (l *Layer) start(b []byte, branch, method string, flow Flow, u ClientUser) 
 		c.shard.mu.Unlock()
 		return nil, ErrBranch
 	}
-	c.insert()
+	c.insert(c.path.id)
 	c.step(event{kind: evStart}, now)
 	c.shard.mu.Unlock()
 
@@ -153,8 +153,7 @@ func (l *Layer) response(m *sip.Message, src *Source) {
 }
 
 // FlowClosed says that a connection is gone, or that nothing more will come over it, and why. The client
-// transactions on it that wait for a final response fail; those whose INVITE was being worked on are canceled over a new connection. It looks at
-// every transaction.
+// transactions on it that wait for a final response fail; those whose INVITE was being worked on are canceled over a new connection.
 func (l *Layer) FlowClosed(id uint64, err error) {
 	if id == 0 {
 		return
@@ -171,17 +170,14 @@ func (l *Layer) FlowClosed(id uint64, err error) {
 		sh := &l.shards[i]
 		now := l.clock.now()
 		sh.mu.Lock()
-		for _, head := range sh.table {
-			// A step may take the transaction out of its chain.
-			for t := head; t != nil; {
-				next := t.chain
-				if c := t.client; c != nil && c.path.id == id && c.machine.outstanding() {
-					c.path.gone = true
-					w := c.stepFor(ev, now, nil, err)
-					work = append(work, dueWork{client: c, cwork: w})
-				}
-				t = next
+		for t := sh.carried[id]; t != nil; {
+			next := t.place.next // a step may take the transaction out of the list
+			if c := t.client; c != nil {
+				c.path.gone = true
+				w := c.stepFor(ev, now, nil, err)
+				work = append(work, dueWork{client: c, cwork: w})
 			}
+			t = next
 		}
 		sh.mu.Unlock()
 		for j := range work {

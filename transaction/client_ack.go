@@ -69,5 +69,9 @@ func (c *Client) moveTo(f Flow) {
 	p := pathOf(f)
 	c.shard.mu.Lock()
 	c.path = p
+	if c.machine.outstanding() {
+		c.delist()
+		c.enlist(p.id)
+	}
 	c.shard.mu.Unlock()
 }

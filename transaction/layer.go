@@ -82,7 +82,7 @@ func New(cfg Config) *Layer {
 	timers := cfg.Timers.withDefaults()
 	l := &Layer{cfg: cfg, timers: timers, clock: newClock(timers.T1), seed: maphash.MakeSeed(), tags: maphash.MakeSeed()}
 	for i := range l.shards {
-		l.shards[i].table = make(map[uint64]*core)
+		l.shards[i].table, l.shards[i].carried = make(map[uint64]*core), make(map[uint64]*core)
 		l.shards[i].look.Store(int64(never))
 	}
 	return l

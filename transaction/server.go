@@ -41,7 +41,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 		l.turned.unreadable.Add(1)
 		return
 	}
-	reliable, method := src.Flow.Reliable(), constantMethod(m.Method())
+	by, method := carrierOf(src.Flow), constantMethod(m.Method())
 	now := l.clock.now()
 	sh := l.shard(k.hash)
 	sh.mu.Lock()
@@ -63,7 +63,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 		l.refuse(m, src, k)
 		return
 	}
-	s := l.newServer(k, method, m, src, reliable)
+	s := l.newServer(k, method, m, src, by)
 	s.handing = true
 	w := s.stepFor(event{kind: evStart}, now)
 	sh.mu.Unlock()
@@ -82,7 +82,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 }
 
 // newServer puts a new server transaction into the table. The caller holds the shard's mu.
-func (l *Layer) newServer(k serverKey, method string, m *sip.Message, src *Source, reliable bool) *Server {
+func (l *Layer) newServer(k serverKey, method string, m *sip.Message, src *Source, by carrier) *Server {
 	s := &Server{src: src, method: method, key: k, req: m}
 	if k.branch == "" {
 		s.old = m
@@ -91,9 +91,9 @@ func (l *Layer) newServer(k serverKey, method string, m *sip.Message, src *Sourc
 	if method == sip.MethodInvite {
 		kind = ServerInvite
 	}
-	s.core.init(l, k.hash, newMachine(kind, reliable))
+	s.core.init(l, k.hash, newMachine(kind, by.reliable))
 	s.core.server = s
-	s.insert()
+	s.insert(by.conn)
 	src.count(1)
 	return s
 }

@@ -19,9 +19,10 @@ type shard struct {
 
 	mu sync.Mutex // guards the fields below and every transaction in table
 
-	table  map[uint64]*core // by core.hash; further ones behind core.chain
-	wheel  wheel
-	counts counts
+	table   map[uint64]*core // by core.hash; further ones behind core.chain
+	carried map[uint64]*core // the outstanding ones, by connection; further ones behind core.place
+	wheel   wheel
+	counts  counts
 
 	_ [64]byte // keeps neighbors' locks off this one's cache line
 }
@@ -47,6 +48,7 @@ type core struct {
 	client *Client
 
 	chain   *core // next with the same hash
+	place   place
 	timer   timer
 	machine machine
 }
@@ -57,11 +59,12 @@ func (c *core) init(l *Layer, hash uint64, m machine) {
 	c.timer.owner = c
 }
 
-// insert puts c into the table.
-func (c *core) insert() {
+// insert puts c into the table, as one that conn carries.
+func (c *core) insert(conn uint64) {
 	s := c.shard
 	c.chain = s.table[c.hash]
 	s.table[c.hash] = c
+	c.enlist(conn)
 	s.counts.live[c.machine.kind]++
 	s.counts.created[c.machine.kind]++
 	c.layer.live[c.machine.kind/2].Add(1)
@@ -98,6 +101,9 @@ func (c *core) step(ev event, now instant) actions {
 		c.remove()
 	} else {
 		c.schedule()
+	}
+	if !c.machine.outstanding() {
+		c.delist()
 	}
 	if acts&tellTimeout != 0 {
 		s.counts.timeouts++

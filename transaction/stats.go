@@ -119,32 +119,26 @@ func (c *core) info(now instant) (Info, Flow) {
 }
 
 // Outstanding returns how many transactions still owe or await a final response: those that have to
-// complete before their connections are closed in order (RFC 5923, Section 8.3). It looks at every
-// transaction. conn limits it to one connection, 0 means all.
+// complete before their connections are closed in order (RFC 5923, Section 8.3). conn limits it to one
+// connection; 0 means all, and looks at every transaction.
 func (l *Layer) Outstanding(conn uint64) int {
 	n := 0
-	var flows []Flow
 	for i := range l.shards {
 		s := &l.shards[i]
-		flows = flows[:0]
 		s.mu.Lock()
+		if conn != 0 {
+			n += s.carried[conn].needs()
+			s.mu.Unlock()
+			continue
+		}
 		for _, c := range s.table {
 			for ; c != nil; c = c.chain {
-				switch {
-				case !c.machine.outstanding():
-				case conn == 0 || c.client != nil && c.client.path.id == conn && !c.client.path.gone:
+				if c.machine.outstanding() {
 					n++
-				case c.server != nil:
-					flows = append(flows, c.server.src.Flow)
 				}
 			}
 		}
 		s.mu.Unlock()
-		for _, f := range flows {
-			if f.ID() == conn {
-				n++
-			}
-		}
 	}
 	return n
 }
@@ -152,28 +146,15 @@ func (l *Layer) Outstanding(conn uint64) int {
 // OutstandingByConn returns what Outstanding tells of each connection that has any, in one look.
 func (l *Layer) OutstandingByConn() map[uint64]int {
 	n := make(map[uint64]int)
-	var flows []Flow
 	for i := range l.shards {
 		s := &l.shards[i]
-		flows = flows[:0]
 		s.mu.Lock()
-		for _, c := range s.table {
-			for ; c != nil; c = c.chain {
-				switch {
-				case !c.machine.outstanding():
-				case c.client == nil:
-					flows = append(flows, c.server.src.Flow)
-				case !c.client.path.gone && c.client.path.id != 0:
-					n[c.client.path.id]++
-				}
+		for conn, c := range s.carried {
+			if needs := c.needs(); needs > 0 {
+				n[conn] += needs
 			}
 		}
 		s.mu.Unlock()
-		for _, f := range flows {
-			if id := f.ID(); id != 0 {
-				n[id]++
-			}
-		}
 	}
 	return n
 }
