@@ -210,15 +210,6 @@ func (s *server) breakFlow() {
 	synctest.Wait()
 }
 
-// ack makes the ACK to a final response, as the client sends it.
-func (c *client) ack(invite string, resp *sip.Message) {
-	m, err := sip.Parse(invite)
-	if err != nil {
-		c.b.t.Fatal(err)
-	}
-	c.send(string(sip.AppendAck(nil, m, resp)))
-}
-
 // cancel makes the CANCEL of a request.
 func (c *client) cancel(invite string, lines ...sip.Line) {
 	m, err := sip.Parse(invite)

@@ -114,8 +114,7 @@ func parseHosts(text string) map[string][]netip.Addr {
 		for _, name := range fields[1:] {
 			name = plainName(name)
 			if validName(name) && len(table[name]) < maxRecords && !slices.Contains(table[name], addr) {
-				addrs := append(table[name], addr)
-				table[strings.Clone(name)] = addrs
+				table[strings.Clone(name)] = slices.Concat(table[name], []netip.Addr{addr})
 			}
 		}
 	}

@@ -36,7 +36,6 @@ var (
 	errNoPong    = errors.New("transport: ping not answered")
 	errWedged    = errors.New("transport: requests and a ping not answered")
 	errExpired   = errors.New("transport: certificate of the peer has expired")
-	errPending   = errors.New("transport: too many handshakes pending")
 	errTrust     = errors.New("transport: peer is no longer trusted")
 )
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -26,7 +27,7 @@ func (f Flow) Send(b []byte) error {
 	switch {
 	case f.conn != nil:
 		err := f.conn.send(b)
-		if err == ErrClosed && f.back != 0 {
+		if errors.Is(err, ErrClosed) && f.back != 0 {
 			return f.conn.t.sendBack(f, b)
 		}
 		return err

@@ -198,7 +198,7 @@ func (t *Transport) handshakeFailed(sh *handshake, err error) {
 	if sh.bad != nil {
 		t.count.peersRefused.Add(1)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || err == errGate {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errGate) {
 		t.count.hsTimeout.Add(1)
 	}
 }

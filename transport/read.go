@@ -59,7 +59,7 @@ func (c *Conn) readLoop() error {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.t.count.slow.Add(1)
 			return errSlow
-		case err == errFraming:
+		case errors.Is(err, errFraming):
 			c.advance(Draining)
 			c.t.forget(c)
 			c.tellEnded()
@@ -92,7 +92,7 @@ func (c *Conn) readHeld() error {
 				putBuffer(c.in)
 				c.in = nil
 			}
-			if err == errNoData {
+			if errors.Is(err, errNoData) {
 				return nil
 			}
 			if errors.Is(err, io.EOF) && c.in != nil && c.decoder.InMessage() {

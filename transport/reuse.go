@@ -6,6 +6,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -151,7 +152,7 @@ func (t *Transport) flowUDP(h Hop, done func(Flow, alias.Decision, error)) {
 		return
 	}
 	t.flowTCP(h, func(tcp Flow, dec alias.Decision, err error) {
-		if de, ok := err.(*DialError); ok && de.Refused && h.Size <= maxDatagram {
+		if de, ok := errors.AsType[*DialError](err); ok && de.Refused && h.Size <= maxDatagram {
 			t.count.largeUDP.Add(1)
 			t.refused.add(h.To.AddrPort, time.Now())
 			tcp, err = f, nil

@@ -7,5 +7,3 @@ import "syscall"
 func noBroadcast(syscall.RawConn) error { return nil }
 
 func descriptorLimit() int { return 1 << 30 }
-
-func noDescriptors(syscall.Errno) bool { return false }

@@ -16,14 +16,11 @@ func noBroadcast(c syscall.RawConn) error {
 // descriptorLimit returns how many descriptors the process may have.
 func descriptorLimit() int {
 	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || uint64(l.Cur) > 1<<30 {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur > 1<<30 {
 		return 1 << 30
 	}
 	return int(l.Cur)
 }
-
-// noDescriptors reports whether err says that process or system have none left.
-func noDescriptors(err syscall.Errno) bool { return err == syscall.EMFILE || err == syscall.ENFILE }
 
 func control(c syscall.RawConn, f func(fd int) error) error {
 	var err error

@@ -17,5 +17,5 @@ func notify(state string) {
 		return
 	}
 	defer conn.Close()
-	conn.Write([]byte(state))
+	_, _ = conn.Write([]byte(state))
 }

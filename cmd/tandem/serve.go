@@ -149,7 +149,9 @@ func drain(n *node.Node, log *slog.Logger, signals <-chan os.Signal) error {
 				continue
 			}
 			cancel()
-			<-drained
+			if err := <-drained; err != nil {
+				log.Warn("not all transactions ended", "err", err)
+			}
 			return errStopped
 		}
 	}

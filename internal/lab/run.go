@@ -53,7 +53,7 @@ func (l *Lab) watch(ctx context.Context, out io.Writer, quiet bool) error {
 	}
 	last := show(l.Rows())
 	if !quiet {
-		fmt.Fprintf(out, "  The proxies stay up; press Ctrl-C to end. Settings and certificates are in %s\n", l.dir)
+		_, _ = fmt.Fprintf(out, "  The proxies stay up; press Ctrl-C to end. Settings and certificates are in %s\n", l.dir)
 	}
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

@@ -114,10 +114,10 @@ func (l *Lab) tell(t [2]tally, open int, over bool) {
 		t[forward].failed+t[backward].failed, open)
 	switch {
 	case !l.opts.Terminal:
-		fmt.Fprintln(l.opts.Progress, line)
+		_, _ = fmt.Fprintln(l.opts.Progress, line)
 	case over:
-		fmt.Fprintf(l.opts.Progress, "\r\x1b[K%s\n", line)
+		_, _ = fmt.Fprintf(l.opts.Progress, "\r\x1b[K%s\n", line)
 	default:
-		fmt.Fprintf(l.opts.Progress, "\r\x1b[K%s", line)
+		_, _ = fmt.Fprintf(l.opts.Progress, "\r\x1b[K%s", line)
 	}
 }

@@ -116,11 +116,14 @@ func (n *Node) Open() error {
 // Run serves until ctx is done, then closes what is open and returns when all that it started has ended.
 // It returns nil unless something failed.
 func (n *Node) Run(ctx context.Context) error {
-	timersDone := make(chan error, 1)
+	timersDone := make(chan struct{})
 	timersCtx, stopTimers := context.WithCancel(context.Background())
 	defer stopTimers()
 	// Ends when timersCtx is cancelled, after the transport has ended.
-	go func() { timersDone <- n.layer.Run(timersCtx) }()
+	go func() {
+		_ = n.layer.Run(timersCtx) // says no more than that timersCtx is done
+		close(timersDone)
+	}()
 	n.pairs.run()
 	err := n.net.Run(ctx)
 	n.pairs.stop()
@@ -128,7 +131,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.inForce.Load().finder.Close()
 	n.pending.Wait()
 	stopTimers()
-	_ = <-timersDone // says no more than that timersCtx was done
+	<-timersDone
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, transport.ErrClosed) {
 		return fmt.Errorf("node: %w", err)
 	}
