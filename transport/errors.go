@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -91,15 +92,26 @@ func (e *AuthError) Text() string {
 	if e.Reference == "" {
 		return fmt.Sprintf("no name is known to authenticate %s by", netAddr(e.To.AddrPort))
 	}
-	names := "no SIP identity"
+	names := "its certificate has no SIP identity"
 	if len(e.Names) > 0 {
-		names = "the identities " + strings.Join(e.Names, ", ")
+		names = "its certificate has the identities " + strings.Join(e.Names, ", ")
 	}
-	s := fmt.Sprintf("peer %s is not authenticated as %s: its certificate has %s",
-		netAddr(e.To.AddrPort), e.Reference, names)
-	if e.Err != nil {
-		s += " (" + e.Err.Error() + ")"
+	// The reason goes before the names, of which there may be many: a Warning has room for 200 bytes.
+	why := names
+	var refused *identity.VerifyError
+	switch {
+	case errors.As(e.Err, &refused) && refused.Reason == identity.ReasonMismatch:
+		// the names say it all
+	case refused != nil && refused.Reason == identity.ReasonNoIdentity:
+		why = names + " (" + refused.Text + ")"
+	case refused != nil:
+		why = refused.Text + "; " + names
+	case e.Err != nil && len(e.Names) > 0:
+		why = e.Err.Error() + "; " + names
+	case e.Err != nil:
+		why = e.Err.Error() // nothing may have been shown
 	}
+	s := fmt.Sprintf("peer %s is not authenticated as %s: %s", netAddr(e.To.AddrPort), e.Reference, why)
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '"' || r == '\\':
