@@ -39,9 +39,6 @@ func neverReads(t *testing.T) {
 	within(t, 25*time.Second, "every request has a final response", func() bool { return a.left() == 0 })
 	t.Logf("%d requests to the peer that never reads are answered %v within %v; the slowest to another peer took %v",
 		n, a.answers(), time.Since(begin), slowest)
-	if slowest > 500*time.Millisecond {
-		t.Errorf("a request to another peer took %v", slowest)
-	}
 	st := s.p.Stats().Transport
 	if st.Dialed < 3 {
 		t.Errorf("no connection was given up: %+v", st)

@@ -77,8 +77,8 @@ var untrusted = []string{
 // notedSource is what the proxy writes into the topmost Via that it received.
 var notedSource = regexp.MustCompile(`(?i);\s*(received|rport)(\s*=\s*[^;,\s]*)?`)
 
-// changes lists what is different between a request and what the proxy sent on, apart from what RFC 3261,
-// Section 16.6 has it change. self is how the proxy names itself.
+// changes lists what is different between a request and what the proxy sent on, apart from what
+// RFC 3261, Section 16.6 has it change. self is how the proxy names itself.
 func changes(sent, got string, self []string) (out []string) {
 	differs := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	sentStart, want, sentBody := cutFields(sent)
