@@ -15,8 +15,15 @@ import (
 // mayRelay reports whether a request may go to a next hop that we do not serve.
 func (p *plan) mayRelay(to *sip.URI) bool {
 	for _, cl := range p.claims {
-		if p.rules.keys.valid(cl, p.callID, to) {
-			p.signed, p.claim = true, cl
+		if !p.rules.keys.valid(cl, p.callID, to) {
+			continue
+		}
+		d, served := p.rules.served[cl.domain]
+		if served {
+			p.domain = d.name
+		}
+		if p.signed = served || cl.domain == ""; p.signed {
+			p.claim = cl
 			break
 		}
 	}
@@ -25,8 +32,17 @@ func (p *plan) mayRelay(to *sip.URI) bool {
 
 var errNoRelay = &StatusError{Status: 403, Warning: "relaying denied"}
 
-// chooseDomain decides on whose behalf the request is sent: that names the certificate and the alias table.
+// chooseDomain decides on whose behalf the request is sent: that names the certificate and the alias table. Only
+// who may relay has a say in it, by Route or From; inside a dialog mayRelay knows better.
 func (p *plan) chooseDomain() {
+	if !p.from.Relay {
+		if name, ok := p.rules.domainOfURI(p.uri); ok {
+			p.domain = name
+		} else if d, ok := p.rules.served[normalHost(p.src.LocalDomain)]; ok {
+			p.domain = d.name
+		}
+		return
+	}
 	if p.popped != "" {
 		p.domain = p.popped
 		return

@@ -29,8 +29,26 @@ func (p *plan) backToken() string {
 	if u == nil {
 		return ""
 	}
-	cl := claim{reference: p.from.Reference, special: p.backSpecial(u)}
+	cl := claim{reference: p.from.Reference, domain: p.rules.claimed(p.backDomain()), special: p.backSpecial(u)}
 	return p.rules.keys.now.params(p.callID, u, cl)
+}
+
+// backDomain returns the local domain on whose behalf requests go back to the sender: that of its connection.
+func (p *plan) backDomain() string {
+	if sourceTransport(p.src).Secure() {
+		if d, ok := p.rules.served[normalHost(p.src.LocalDomain)]; ok {
+			return d.name
+		}
+	}
+	return p.domain
+}
+
+// claimed returns what a claim says of a local domain: nothing when there is no other.
+func (s *ruleSet) claimed(domain string) string {
+	if len(s.served) < 2 {
+		return ""
+	}
+	return domain
 }
 
 // recordRoute returns our Record-Route values for a request that leaves over a flow: the one for the far side
@@ -123,6 +141,7 @@ func (a *attempt) forthParams(to *sip.URI) string {
 		}
 	}
 	p := &a.b.ctx.plan
+	cl.domain = p.rules.claimed(p.domain)
 	return p.rules.keys.now.params(p.callID, to, cl)
 }
 

@@ -110,7 +110,7 @@ func (ctx *ResponseContext) slim(a *attempt) {
 	p := &ctx.plan
 	b.target.reference, b.target.hop, b.target.uri = strings.Clone(b.target.proved()), nil, ""
 	b.addresses, ctx.targets = nil, nil
-	*p = plan{core: p.core, rules: p.rules, from: p.from, callID: strings.Clone(p.callID), method: sip.MethodInvite}
+	*p = plan{core: p.core, rules: p.rules, from: p.from, callID: strings.Clone(p.callID), domain: p.domain, method: sip.MethodInvite}
 }
 
 // finalResponse keeps a final response other than 2xx to choose from. A 6xx ends the search

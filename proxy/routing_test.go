@@ -115,7 +115,7 @@ func TestDoubleRecordRoute(t *testing.T) {
 			!strings.HasPrefix(values[1], "<sip:p1.example.com;transport=tls;lr;td=") {
 			t.Fatalf("Record-Route %q", values)
 		}
-		if !strings.Contains(values[0], ";ti=example.net>") {
+		if !strings.Contains(values[0], ";ti=example.net;") {
 			t.Errorf("%q lacks the identity of the peer", values[0])
 		}
 		b.at(agent).answer(req, 200, "Contact: <sip:bob@198.51.100.7:5070>")

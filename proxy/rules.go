@@ -247,6 +247,14 @@ func (s *ruleSet) domainOf(host string) (name string, ok bool) {
 	return name, ok
 }
 
+// domainOfURI returns the served domain that a Request-URI belongs to, be it by its name or by the sent-by.
+func (s *ruleSet) domainOfURI(u *sip.URI) (name string, ok bool) {
+	if name, ok = s.servedDomain(u); !ok && s.isSelf(u) {
+		name, ok = s.domainOf(u.Host)
+	}
+	return name, ok
+}
+
 // agentOf returns the warn-agent for responses made on behalf of a domain.
 func (s *ruleSet) agentOf(domain string) string {
 	if d, ok := s.served[domain]; ok {

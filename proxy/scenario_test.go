@@ -78,7 +78,7 @@ func TestLocalStatuses(t *testing.T) {
 		{"Require for us", "OPTIONS", "sip:192.0.2.1", []string{"Require: baz"}, "420", "Unsupported", "baz"},
 		{"Max-Breadth zero", "INVITE", "sip:bob@example.com", []string{"Max-Breadth: 0"}, "440", "", ""},
 		{"Max-Breadth bad", "INVITE", "sip:bob@example.com", []string{"Max-Breadth: many"}, "400", "", ""},
-		{"no route", "INVITE", "sip:bob@example.org", nil, "404", "Warning", `399 p1.example.com "no route for example.org"`},
+		{"no route", "INVITE", "sip:bob@example.org", nil, "404", "Warning", `399 example.org "no route for example.org"`},
 		{"foreign", "INVITE", "sip:bob@example.net", nil, "403", "Warning", `399 p1.example.com "relaying denied"`},
 		{"maddr away", "INVITE", "sip:bob@example.com;maddr=evil.example", nil, "403", "", ""},
 		{"options", "OPTIONS", "sip:192.0.2.1:5060", nil, "200", "Allow", "OPTIONS"},

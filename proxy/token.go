@@ -14,12 +14,13 @@ import (
 )
 
 // A dialog token is our signature in our own Record-Route value: whoever shows it, in a request with the same
-// Call-ID, may send through us to the one host and port that was signed. So the far side of a dialog can come
+// Call-ID, may send through us to the one host and port that was signed, on behalf of the one domain. So the far side of a dialog can come
 // back without a table of dialogs here. RFC 3261, Section 16.6 allows such parameters.
 
 const (
 	tokenParam     = "td" // dialog token
 	referenceParam = "ti" // identity under which the signed next hop can be authenticated
+	domainParam    = "tl" // local domain on whose behalf the request goes there, when several are served
 	specialParam   = "ts" // which special addresses it may be at: "any", or one address
 	tokenBytes     = 16   // of the HMAC that are kept
 )
@@ -62,7 +63,7 @@ func (k *keyring) valid(cl claim, callID string, to *sip.URI) bool {
 }
 
 // claim is what one of our own Route values says about where the request may go.
-type claim struct{ token, reference, special string }
+type claim struct{ token, reference, domain, special string }
 
 // token returns the signature over a Call-ID, the host and port of a next hop, and what else a claim says.
 func (s *signer) token(callID string, to *sip.URI, cl claim) string {
@@ -74,6 +75,8 @@ func (s *signer) token(callID string, to *sip.URI, cl claim) string {
 	m.in = strconv.AppendUint(m.in, uint64(to.Port), 10)
 	m.in = append(m.in, 0)
 	m.in = append(m.in, cl.reference...)
+	m.in = append(m.in, 0)
+	m.in = append(m.in, cl.domain...)
 	m.in = append(m.in, 0)
 	m.in = append(m.in, cl.special...)
 	m.h.Reset()
@@ -93,6 +96,7 @@ func (s *signer) valid(cl claim, callID string, to *sip.URI) bool {
 func claimOf(u *sip.URI) (cl claim, ok bool) {
 	if cl.token, ok = u.Param(tokenParam); ok {
 		cl.reference, _ = u.Param(referenceParam)
+		cl.domain, _ = u.Param(domainParam)
 		cl.special, _ = u.Param(specialParam)
 	}
 	return cl, ok
@@ -109,6 +113,9 @@ func (s *signer) params(callID string, to *sip.URI, cl claim) string {
 	text := ";" + tokenParam + "=" + s.token(callID, to, cl)
 	if cl.reference != "" {
 		text += ";" + referenceParam + "=" + cl.reference
+	}
+	if cl.domain != "" {
+		text += ";" + domainParam + "=" + cl.domain
 	}
 	if cl.special != "" {
 		text += ";" + specialParam + "=" + cl.special
