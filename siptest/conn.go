@@ -110,7 +110,7 @@ func (c *Conn) read() {
 	chunk := make([]byte, 64<<10)
 	for {
 		<-c.gate
-		c.gate <- struct{}{}
+		c.Resume() // which does not wait: Close may have given the token back meanwhile
 		n, err := c.stream.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		for {

@@ -224,3 +224,29 @@ func TestFailureShowsTheWire(t *testing.T) {
 	}()
 	bob.ExpectRequest("INVITE")
 }
+
+// Resume may come at any moment, as Close calls it: reading goes on.
+func TestResumeWhileReading(t *testing.T) {
+	server := siptest.NewPeer(t, siptest.PeerConfig{Name: "server", Handle: siptest.Answer(200)})
+	at := server.Listen(sipaddr.TCP, 0)
+	client := siptest.NewPeer(t, siptest.PeerConfig{Name: "client"})
+	conn := client.Dial(sipaddr.TCP, at)
+	accepted := server.Accept()
+	done := make(chan struct{})
+	// Ends when all has been answered.
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				accepted.Resume()
+			}
+		}
+	}()
+	defer close(done)
+	for range 300 {
+		conn.SendRequest(conn.Request(sip.MethodOptions, "sip:server@example.com"))
+		client.ExpectResponse(200)
+	}
+}
