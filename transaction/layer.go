@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"log/slog"
@@ -170,12 +171,17 @@ func (l *Layer) expire(s *shard, now tick, due []dueWork) []dueWork {
 	return due
 }
 
-// refuse answers a request for which there is no room, and leaves no state.
-func (l *Layer) refuse(m *sip.Message, src *Source, k serverKey) {
+// refuse answers a request for which there is no room, and leaves no state. spent is the share that is used up, nil
+// when there is no room for anybody.
+func (l *Layer) refuse(m *sip.Message, src *Source, k serverKey, spent *Share) {
 	l.turned.refused.Add(1)
 	now := int64(l.clock.now())
 	if last := l.turned.warned.Load(); !l.draining.Load() && (last == 0 || now-last > int64(10*time.Second)) && l.turned.warned.CompareAndSwap(last, max(now, 1)) {
-		l.cfg.Logger.Warn("too many transactions, answering 503", "peer", src.Peer, "limit", l.cfg.MaxTransactions)
+		if peer := cmp.Or(src.Peer, src.Remote.String()); spent != nil {
+			l.cfg.Logger.Warn("too many transactions of one source or identity, which is answered 503", "peer", peer, "limit", spent.limit)
+		} else {
+			l.cfg.Logger.Warn("too many transactions, answering 503", "peer", peer, "limit", l.cfg.MaxTransactions)
+		}
 	}
 	seconds := strconv.Itoa(max(1, int(l.cfg.RetryAfter/time.Second)))
 	l.answer(m, src, 503, l.tag(k, m), sip.Line{Name: "Retry-After", Value: seconds})

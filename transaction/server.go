@@ -43,6 +43,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 	}
 	by, method := carrierOf(src.Flow), constantMethod(m.Method())
 	now := l.clock.now()
+	spent := src.spent()
 	sh := l.shard(k.hash)
 	sh.mu.Lock()
 	found, chain := sh.findServer(k, method, m, cseq)
@@ -55,12 +56,12 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 		return
 	case chain >= maxChain || l.live[1].Load() >= int64(l.cfg.MaxTransactions) || l.draining.Load():
 		sh.mu.Unlock()
-		l.refuse(m, src, k)
+		l.refuse(m, src, k, nil)
 		return
-	case src.spent():
+	case spent != nil:
 		sh.mu.Unlock()
 		l.turned.overShare.Add(1)
-		l.refuse(m, src, k)
+		l.refuse(m, src, k, spent)
 		return
 	}
 	s := l.newServer(k, method, m, src, by)

@@ -15,14 +15,14 @@ func NewShare(limit int) *Share { return &Share{limit: int64(limit)} }
 // Live returns how many server transactions the party has.
 func (s *Share) Live() int { return int(s.live.Load()) }
 
-// spent reports whether a party that src belongs to has all that it may have.
-func (src *Source) spent() bool {
+// spent returns the share of a party that src belongs to and that has all that it may have, or nil.
+func (src *Source) spent() *Share {
 	for _, s := range src.Shares {
 		if s != nil && s.live.Load() >= s.limit {
-			return true
+			return s
 		}
 	}
-	return false
+	return nil
 }
 
 // count adds n to what the parties have.

@@ -1,6 +1,9 @@
 package transaction
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 )
@@ -99,5 +102,23 @@ func TestOutstandingByConn(t *testing.T) {
 		if got := l.OutstandingByConn(); len(got) != 0 {
 			t.Errorf("outstanding at the end: %v", got)
 		}
+	})
+}
+
+// TestShareIsNamed: the log says whose share is used up and how much that is, not that there is no room for anybody.
+func TestShareIsNamed(t *testing.T) {
+	var log bytes.Buffer
+	bubble(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, l *Layer, u *testUser) {
+		src := source(udp())
+		src.Shares[0] = NewShare(1)
+		for _, branch := range []string{"1", "2"} {
+			l.Receive(parse(t, request("OPTIONS", "pc.example.org;branch=z9hG4bK"+branch)), src)
+		}
+		for _, want := range []string{"of one source", "peer=udp:192.0.2.1:5060", "limit=1\n"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log lacks %q: %s", want, log.String())
+			}
+		}
+		l.mustDrain(t, u)
 	})
 }
