@@ -20,17 +20,18 @@ func (a *attempt) timeC() {
 		ctx.mu.Unlock()
 		return
 	}
+	core := ctx.plan.core // a 2xx may let go of the plan as soon as the lock is given back
 	if a.provisional && !a.cancelled {
 		a.cancelled = true
 		client := a.client
 		ctx.mu.Unlock()
-		ctx.plan.core.stats.timerC.Add(1)
+		core.stats.timerC.Add(1)
 		// The transaction layer ends the transaction when no final response follows (RFC 3261, Section 9.1).
 		client.Cancel(sip.Line{Name: "Reason", Value: `SIP;cause=408;text="Request Timeout"`})
 		return
 	}
 	ctx.mu.Unlock()
-	ctx.plan.core.stats.timerC.Add(1)
+	core.stats.timerC.Add(1)
 	a.finalResponse(answer{status: 408, attempt: a, err: statusError(408, "")})
 }
 
