@@ -63,7 +63,7 @@ func (x *dialer) run(ctx context.Context) {
 	} else {
 		t.count.dialsFailed.Add(1)
 		t.dismiss(netip.Addr{})
-		t.cfg.Logger.Debug("dial failed", "peer", x.key.to, "err", err)
+		t.logFailed(&t.refusedServers, "dial failed", x.key.to, err)
 		c = nil
 	}
 	t.mu.Lock()

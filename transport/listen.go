@@ -132,7 +132,7 @@ func (l *listener) establish(c *net.TCPConn, ip netip.Addr, place uint64) {
 	}
 	conn, err := l.answer(s)
 	if err != nil {
-		t.cfg.Logger.Debug("handshake failed", "peer", c.RemoteAddr(), "err", err)
+		t.logFailed(&t.refusedClients, "handshake failed", c.RemoteAddr(), err)
 		_ = c.Close()
 		s.release()
 		t.dismiss(ip)

@@ -30,6 +30,8 @@ type Transport struct {
 	count     counters
 	decided   decisions
 
+	refusedClients, refusedServers lately
+
 	// wg counts goroutines. It is added to while mu is held and life allows it.
 	wg sync.WaitGroup
 
