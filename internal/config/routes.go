@@ -1,6 +1,9 @@
 package config
 
 import (
+	"cmp"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // readRoutes reads the routing rules.
@@ -84,6 +88,23 @@ func (v value) target(s string) (Target, bool) {
 	return t, true
 }
 
+// listensAt tells whether a next hop with an IP address is one of the listen addresses.
+func (c *Config) listensAt(u *sip.URI) bool {
+	ip, ok := u.IP()
+	if !ok {
+		return false
+	}
+	transport, _ := sipaddr.ParseTransport(u.Transport())
+	switch {
+	case u.Secure():
+		transport = sipaddr.TLS
+	case transport == sipaddr.Unknown:
+		transport = sipaddr.UDP
+	}
+	at := netip.AddrPortFrom(ip, cmp.Or(u.Port, transport.DefaultPort()))
+	return slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Transport == transport && l.Addr == at })
+}
+
 // asciiHost puts the host of a URI into A-labels, which an operator may have written otherwise.
 func asciiHost(uri string) string {
 	_, rest, _ := strings.Cut(uri, ":")
@@ -116,6 +137,11 @@ func (r *reader) checkRoutes(cfg *Config) {
 			continue
 		}
 		first[route.Domain] = i
+		for _, t := range route.To {
+			if cfg.listensAt(t.URI) {
+				r.warnAt(key+".to", "%s is this proxy itself: requests that take it are answered 482 (Loop Detected)", t.URI)
+			}
+		}
 	}
 	if _, any := first[""]; any {
 		return
