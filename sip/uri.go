@@ -149,11 +149,13 @@ func (w *uriParams) next() bool {
 		sep = '&'
 	}
 	from := w.pos + 1
-	end, eq := from, -1
-	for ; end < len(w.s) && w.s[end] != sep; end++ {
-		if w.s[end] == '=' && eq < 0 {
-			eq = end
-		}
+	end := len(w.s)
+	if n := strings.IndexByte(w.s[from:], sep); n >= 0 {
+		end = from + n
+	}
+	eq := strings.IndexByte(w.s[from:end], '=')
+	if eq >= 0 {
+		eq += from
 	}
 	w.pos = end
 	if w.has = eq >= 0; w.has {

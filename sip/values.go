@@ -1,5 +1,7 @@
 package sip
 
+import "strings"
+
 // list walks over the comma-separated values of one header field line. Commas inside quoted strings,
 // angle brackets and, where the field has them, comments do not separate (RFC 3261, Section 7.3.1).
 type list struct {
@@ -43,6 +45,9 @@ func (l *list) next() bool {
 // comma returns where the value at pos ends: at the next comma that separates, or at the limit.
 func (l *list) comma() int {
 	s, i := l.s[:l.limit], l.pos
+	if strings.IndexByte(s[i:], ',') < 0 {
+		return len(s) // most lines have one value
+	}
 	for ; i < len(s); i++ {
 		switch s[i] {
 		case ',':
