@@ -146,6 +146,11 @@ type Config struct {
 	// of them is given back by the side that dialed it. Default 5 s.
 	SettleAfter time.Duration
 
+	// Loops is how many event loops carry the sockets (Linux only); each keeps one processor busy at most. Default:
+	// half of the processors that Go uses, rounded up, which leaves the rest to handshakes, the collector and the
+	// system. Negative: none, and a goroutine of its own for each connection.
+	Loops int
+
 	// QueueBytes bounds what waits to be written on one connection whose peer does not take it.
 	// Default 256 KiB. Above it requests are turned away; a connection on which a response finds no
 	// place is closed, so that nothing is lost in silence. While the peer takes what is written the
@@ -241,6 +246,9 @@ func (cfg Config) withDefaults() (Config, error) {
 			*x.n = x.def
 		}
 	}
+	if cfg.Loops == 0 {
+		cfg.Loops = (runtime.GOMAXPROCS(0) + 1) / 2
+	}
 	if cfg.SuspectAfter == 0 {
 		cfg.SuspectAfter = 3
 	}
@@ -254,4 +262,10 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.MaxPendingPerSource = max(1, cfg.MaxPending/4*3)
 	}
 	return cfg, nil
+}
+
+// lookEvery is how often a loop looks at the deadlines of those that have one.
+func (cfg *Config) lookEvery() time.Duration {
+	shortest := min(cfg.HeaderTimeout, cfg.BodyTimeout, cfg.WriteTimeout)
+	return min(max(shortest/20, 5*time.Millisecond), 100*time.Millisecond)
 }

@@ -56,6 +56,7 @@ type Conn struct {
 	wake       chan struct{} // tells the writer that there is something to do; holds one
 	dead       chan struct{} // closed by abort: nothing can be carried any more
 	written    chan struct{} // closed when the writer has ended
+	back       chan error    // from the loop that carries it, when that lets go
 
 	// The fields below are atomic. state only grows, and only advance changes it.
 	state     atomic.Uint32
@@ -85,8 +86,16 @@ type Conn struct {
 	// refused is guarded by domain.mu: alias rows that were asked for and not made, for Explain.
 	refused []alias.Verdict
 
+	readDue, stuckSince atomic.Int64 // for the loop, Unix time in nanoseconds; 0: none
+
+	// writing is held by whoever writes while a loop carries the connection. It guards stuck: what the socket has
+	// not taken altogether.
+	writing sync.Mutex
+	stuck   *buffer
+
 	// mu guards the fields below.
 	mu       sync.Mutex
+	inline   bool    // a loop carries it: whoever sends also writes, or the loop does at the end of its batch
 	queue    *buffer // nil: empty
 	inFlight int     // bytes that the writer is writing
 	since    time.Time
@@ -108,8 +117,9 @@ type Conn struct {
 	learned     [4]uint16 // sent-by ports for which there was an alias decision
 	learnedNext int
 	learnedGen  uint64
-	guessed     bool // hasPonged says what a single CRLF made it say, which may be half of a ping
-	pongs       int  // in this second
+	verdict     error // why the loop lets go; nil: it was asked to
+	guessed     bool  // hasPonged says what a single CRLF made it say, which may be half of a ping
+	pongs       int   // in this second
 	pongSecond  int64
 }
 
@@ -127,6 +137,7 @@ func newConn(t *Transport, s *stream) *Conn {
 		wake:       make(chan struct{}, 1),
 		dead:       make(chan struct{}),
 		written:    make(chan struct{}),
+		awake:      true, // there will be somebody who writes
 	}
 	c.decoder.Limits = t.cfg.Limits
 	c.lastUsed.Store(c.opened.UnixNano())
@@ -175,9 +186,15 @@ func (c *Conn) start() bool {
 // serve reads until the connection ends, and closes it.
 func (c *Conn) serve() {
 	defer c.t.wg.Done()
-	// Ends when it has sent the closure alert or cannot write any more; serve waits for it.
-	go c.writeLoop()
+	if c.t.loopFor(uint64(c.id)) != nil {
+		c.stream.carry = c.carry
+	} else {
+		c.startWriter()
+	}
 	err := c.readLoop()
+	if c.stream.carry != nil {
+		c.startWriter() // it came to an end before it came to a loop
+	}
 	c.ended(err)
 	<-c.written
 	c.settleLate()
@@ -195,6 +212,12 @@ func (c *Conn) serve() {
 	c.mu.Unlock()
 	c.t.cfg.Logger.Debug("connection closed", "conn", uint64(c.id), "peer", c.remote, "err", err)
 	c.t.protect(func() { c.t.cfg.Handler.Closed(c.id, err) })
+}
+
+// startWriter starts the goroutine that writes, when no loop does.
+func (c *Conn) startWriter() {
+	// Ends when it has sent the closure alert or cannot write any more; serve waits for it.
+	go c.writeLoop()
 }
 
 // abort gives c up at once for a reason, nil for none: whatever is queued is lost. It may be called

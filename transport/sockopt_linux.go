@@ -19,12 +19,8 @@ func dialControl(_, _ string, c syscall.RawConn) error {
 
 // broken reports whether the connection of s has been reset, which nobody is told who neither reads nor writes.
 func (s *stream) broken() (broken bool) {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return true
-	}
 	const closed = 7 // TCP_CLOSE, in the numbers of the kernel
-	err = control(raw, func(fd int) error {
+	err := s.control(func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		broken = err != nil || info.State == closed
 		return nil
@@ -34,11 +30,7 @@ func (s *stream) broken() (broken bool) {
 
 // underway returns how many bytes the peer's system has not acknowledged.
 func (s *stream) underway() (n int) {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	_ = control(raw, func(fd int) error {
+	_ = s.control(func(fd int) (err error) {
 		n, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,7 +20,10 @@ import (
 // reads). All else belongs to the goroutine that reads.
 type stream struct {
 	*net.TCPConn
-	sys socket // how this system waits for bytes
+	sys socket     // how this system waits for bytes
+	own descriptor // the socket, while a loop carries it
+	// carry, if it is there, has a loop carry the connection before the goroutine that reads waits for the first time.
+	carry func() (again bool, err error)
 
 	held     *buffer // what was read from the socket; nil: nothing
 	off      int     // in held: taken until here
@@ -33,7 +37,13 @@ type stream struct {
 	in       atomic.Uint64
 
 	writeTimeout time.Duration
-	writeDue     time.Time // owned by whoever writes: the write deadline in force
+
+	// wmu guards the fields below, and is held while the one who writes does so.
+	wmu      sync.Mutex
+	inline   bool   // a loop carries it: writing does not block
+	rest     []byte // what the socket did not take meanwhile
+	maxRest  int
+	writeDue time.Time
 }
 
 // errNoData is what Read says when nothing has come: TLS lets it pass, since it is temporary, and
@@ -59,6 +69,12 @@ func newStream(c *net.TCPConn, writeTimeout time.Duration) (*stream, error) {
 func (s *stream) wait() error {
 	if s.held != nil {
 		return nil
+	}
+	if carry := s.carry; carry != nil {
+		s.carry = nil
+		if again, err := carry(); again || err != nil {
+			return err
+		}
 	}
 	n, err := s.sys.fill(s)
 	if n > 0 {
@@ -102,6 +118,54 @@ func (s *stream) Read(p []byte) (int, error) {
 // Write implements net.Conn for TLS. The deadline is moved only when half of it has passed, because
 // moving it costs more than writing a short message does.
 func (s *stream) Write(p []byte) (int, error) {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	if s.inline {
+		return s.writeInline(p)
+	}
+	if len(s.rest) > 0 {
+		rest := s.rest
+		s.rest = nil
+		if _, err := s.writeLocked(rest); err != nil {
+			return 0, err
+		}
+	}
+	return s.writeLocked(p)
+}
+
+// finishRest writes what the socket did not take while a loop carried it.
+func (s *stream) finishRest() error {
+	_, err := s.Write(nil)
+	return err
+}
+
+// waits reports whether there is a rest.
+func (s *stream) waits() bool {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	return len(s.rest) > 0
+}
+
+// SetReadDeadline obeys net.Conn. A connection that a loop carries is handed back first.
+func (s *stream) SetReadDeadline(t time.Time) error {
+	if s.own.deadline(t) {
+		return nil
+	}
+	return s.TCPConn.SetReadDeadline(t)
+}
+
+// Close closes the socket, whoever waits for it.
+func (s *stream) Close() error {
+	if s.own.close() {
+		return nil
+	}
+	return s.TCPConn.Close()
+}
+
+func (s *stream) writeLocked(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if now := time.Now(); s.writeDue.Sub(now) < s.writeTimeout/2 {
 		s.writeDue = now.Add(s.writeTimeout)
 		if err := s.TCPConn.SetWriteDeadline(s.writeDue); err != nil {

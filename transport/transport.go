@@ -27,7 +27,9 @@ type Transport struct {
 	domains   atomic.Pointer[domainSet]
 	endpoints atomic.Pointer[[]*endpoint] // all that was ever said in a Via: RFC 3261, Section 18.1.2
 	nextID    atomic.Uint64
+	loops     atomic.Pointer[[]*loop]
 	count     counters
+	batch     batch
 	decided   decisions
 
 	refusedClients, refusedServers lately
@@ -143,6 +145,7 @@ func (t *Transport) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	t.life = running
+	loops := t.startLoops()
 	t.wg.Add(len(t.listeners) + len(t.sockets) + 1)
 	for _, l := range t.listeners {
 		// Ends when the listener is closed.
@@ -161,6 +164,7 @@ func (t *Transport) Run(ctx context.Context) error {
 	}
 	err := t.Close()
 	t.wg.Wait()
+	stopLoops(loops)
 	return err
 }
 
@@ -347,7 +351,7 @@ func (t *Transport) closeListenersLocked(udp bool) {
 	}
 	if udp {
 		for _, s := range t.sockets {
-			_ = s.conn.Close()
+			s.close()
 		}
 	}
 }

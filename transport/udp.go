@@ -21,11 +21,14 @@ type udpSocket struct {
 	t     *Transport
 	index int // in Config.Listen
 	conn  *net.UDPConn
+	own   descriptor // the socket, while a loop carries it
+	gone  chan struct{}
 	ep    *endpoint
 
 	generation atomic.Uint64 // raised by Update: judgements made before are old
 
 	// The fields below are owned by the goroutine that reads.
+	gather *gathering
 	recent [256]*Source // of source addresses seen lately, by hash
 	seen   uint64       // the generation of recent
 }
@@ -47,7 +50,7 @@ func (t *Transport) listenUDPLocked(i int, l Listen) error {
 	}
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
-	s := &udpSocket{t: t, index: i, conn: conn, ep: plainEndpoint(sipaddr.UDP, local, t.plainHost(local))}
+	s := &udpSocket{t: t, index: i, conn: conn, gone: make(chan struct{}), ep: plainEndpoint(sipaddr.UDP, local, t.plainHost(local))}
 	t.addEndpointLocked(s.ep)
 	t.sockets = append(t.sockets, s)
 	return nil
@@ -56,6 +59,9 @@ func (t *Transport) listenUDPLocked(i int, l Listen) error {
 // readLoop reads datagrams until the socket is closed.
 func (s *udpSocket) readLoop() {
 	defer s.t.wg.Done()
+	if s.carry() {
+		return
+	}
 	buf := make([]byte, 64<<10)
 	for {
 		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
@@ -134,7 +140,7 @@ func (s *udpSocket) send(b []byte, to netip.AddrPort) error {
 	case !sendable(to):
 		return ErrBadAddress
 	}
-	_, err := s.conn.WriteToUDPAddrPort(b, to)
+	err := s.write(b, to)
 	if err != nil {
 		s.t.count.datagramErrs.Add(1)
 		switch {
@@ -147,6 +153,13 @@ func (s *udpSocket) send(b []byte, to netip.AddrPort) error {
 	}
 	s.t.count.datagramsOut.Add(1)
 	return nil
+}
+
+// close closes the socket, whoever waits for it.
+func (s *udpSocket) close() {
+	if !s.own.close() {
+		_ = s.conn.Close()
+	}
 }
 
 // isKeepAlive reports whether b is nothing but line ends and zeros, as some send to keep a NAT open.

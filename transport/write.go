@@ -16,8 +16,13 @@ func (c *Conn) send(b []byte) error {
 	c.mu.Lock()
 	queued, takes := c.queuedLocked(), false
 	for try := 0; try < 4 && queued > 0 && queued+len(b) > c.t.cfg.QueueBytes; try++ {
+		inline := c.inline
 		c.mu.Unlock()
-		runtime.Gosched() // the writer may only be waiting for a processor
+		if inline {
+			c.flush() // the loop may only have waited for the end of its batch
+		} else {
+			runtime.Gosched() // the writer may only be waiting for a processor
+		}
 		takes = c.takes()
 		c.mu.Lock()
 		queued = c.queuedLocked()
@@ -40,10 +45,12 @@ func (c *Conn) send(b []byte) error {
 		c.queue = getBuffer()
 	}
 	c.queue.b = append(c.queue.b, b...)
-	tell := !c.awake
+	tell, inline := !c.awake, c.inline
 	c.awake = true
 	c.mu.Unlock()
-	if tell {
+	if tell && inline {
+		c.t.batch.put(c)
+	} else if tell {
 		c.tell()
 	}
 	return nil
@@ -101,6 +108,14 @@ func (c *Conn) tell() {
 // the queue is empty, or nothing can be written any more.
 func (c *Conn) writeLoop() {
 	defer close(c.written)
+	if out := c.stuck; out != nil {
+		c.stuck = nil
+		if err := c.stream.finishRest(); err != nil {
+			c.abort(err)
+			c.rescue(out.b)
+		}
+		putBuffer(out)
+	}
 	for {
 		c.mu.Lock()
 		out, finish := c.queue, c.finish

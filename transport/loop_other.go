@@ -1,0 +1,36 @@
+//go:build !linux
+
+package transport
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Elsewhere than on Linux there are no loops: each connection has its goroutines, and Go's poller.
+
+type loop struct{}
+
+type gathering struct{}
+
+type descriptor struct{}
+
+func (*descriptor) deadline(time.Time) bool { return false }
+func (*descriptor) close() bool             { return false }
+
+func (*Transport) startLoops() []*loop { return nil }
+func stopLoops([]*loop)                {}
+
+func (*Transport) loopFor(uint64) *loop { return nil }
+
+func (*Conn) carry() (bool, error) { return false, nil }
+func (c *Conn) flush()             { c.tell() }
+
+func (*stream) writeInline([]byte) (int, error) { return 0, ErrClosed }
+
+func (*udpSocket) carry() bool { return false }
+
+func (s *udpSocket) write(b []byte, to netip.AddrPort) error {
+	_, err := s.conn.WriteToUDPAddrPort(b, to)
+	return err
+}

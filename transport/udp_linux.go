@@ -1,0 +1,182 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// datagramsAtOnce is how many datagrams one system call brings at most.
+const datagramsAtOnce = 16
+
+// gathering is what one call of recvmmsg fills.
+type gathering struct {
+	headers [datagramsAtOnce]mmsghdr
+	vectors [datagramsAtOnce]unix.Iovec
+	names   [datagramsAtOnce]unix.RawSockaddrInet6
+	buffers [datagramsAtOnce][]byte
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	unix.Msghdr
+	n uint32
+}
+
+// datagramRoom is a little more than a datagram can have. Pages that were never written to take no memory.
+const datagramRoom = 64 << 10
+
+func newGathering() *gathering {
+	g := &gathering{}
+	all := make([]byte, datagramsAtOnce*datagramRoom)
+	for i := range g.headers {
+		g.buffers[i] = all[i*datagramRoom : (i+1)*datagramRoom]
+		g.vectors[i].Base = &g.buffers[i][0]
+		g.vectors[i].SetLen(datagramRoom)
+		h := &g.headers[i]
+		h.Name = (*byte)(unsafe.Pointer(&g.names[i]))
+		h.Iov = &g.vectors[i]
+		h.SetIovlen(1)
+	}
+	return g
+}
+
+// carry has a loop read the socket, and returns true when it was closed. It returns false when there is no loop.
+func (s *udpSocket) carry() bool {
+	l := s.t.loopFor(uint64(s.index))
+	if l == nil {
+		return false
+	}
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	s.gather = newGathering()
+	if !s.own.take(l, raw, s.conn, s) {
+		return false
+	}
+	<-s.gone
+	return true
+}
+
+var _ carried = (*udpSocket)(nil)
+
+func (s *udpSocket) left() { close(s.gone) }
+
+// ready reads datagrams, as many as are there and one call brings.
+func (s *udpSocket) ready(bool, bool) bool {
+	g := s.gather
+	n, err := s.own.gather(g)
+	if err != nil {
+		switch err {
+		case net.ErrClosed:
+			return false
+		case syscall.EAGAIN, syscall.EINTR:
+		default:
+			s.t.count.datagramErrs.Add(1) // an ICMP error for something that was sent
+		}
+		return true
+	}
+	for i := range n {
+		s.datagram(g.buffers[i][:g.headers[i].n], addrPortOf(&g.names[i]))
+	}
+	return true
+}
+
+// gather fills g.
+func (d *descriptor) gather(g *gathering) (int, error) {
+	for i := range g.headers {
+		g.headers[i].Namelen = unix.SizeofSockaddrInet6
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.loop == nil || d.closed {
+		return 0, net.ErrClosed
+	}
+	n, _, errno := syscall.Syscall6(unix.SYS_RECVMMSG, uintptr(d.fd), uintptr(unsafe.Pointer(&g.headers[0])),
+		datagramsAtOnce, unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+func addrPortOf(name *unix.RawSockaddrInet6) netip.AddrPort {
+	if name.Family == unix.AF_INET {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), swapped(v4.Port))
+	}
+	ip := netip.AddrFrom16(name.Addr).Unmap()
+	if name.Scope_id != 0 && ip.Is6() {
+		ip = ip.WithZone(strconv.FormatUint(uint64(name.Scope_id), 10))
+	}
+	return netip.AddrPortFrom(ip, swapped(name.Port))
+}
+
+// swapped returns a port as it is from the order of bytes of the network, and the other way round.
+func swapped(port uint16) uint16 {
+	b := (*[2]byte)(unsafe.Pointer(&port))
+	return uint16(b[0])<<8 | uint16(b[1])
+}
+
+// write sends one datagram. What finds no room in the socket's buffer is lost, as it might be anywhere.
+func (s *udpSocket) write(b []byte, to netip.AddrPort) error {
+	d := &s.own
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return net.ErrClosed
+	}
+	if d.loop == nil {
+		_, err := s.conn.WriteToUDPAddrPort(b, to)
+		return err
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	var name unix.RawSockaddrInet6
+	size := uintptr(unix.SizeofSockaddrInet6)
+	if s.ep.listen.Addr().Is4() {
+		if !to.Addr().Unmap().Is4() {
+			return ErrBadAddress
+		}
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&name))
+		v4.Family, v4.Port, v4.Addr = unix.AF_INET, swapped(to.Port()), to.Addr().Unmap().As4()
+		size = unix.SizeofSockaddrInet4
+	} else {
+		name.Family, name.Port, name.Addr = unix.AF_INET6, swapped(to.Port()), to.Addr().As16()
+		name.Scope_id = scopeOf(to.Addr().Zone())
+	}
+	for {
+		_, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&name)), size)
+		switch errno {
+		case 0:
+			return nil
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			s.t.count.datagramErrs.Add(1)
+			return nil
+		default:
+			return errno
+		}
+	}
+}
+
+// scopeOf returns the number of a zone of IPv6, 0 when there is none.
+func scopeOf(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	if i, err := net.InterfaceByName(zone); err == nil {
+		return uint32(i.Index)
+	}
+	return 0
+}
