@@ -43,15 +43,17 @@ func (p *plan) chooseDomain() {
 		}
 		return
 	}
-	if p.popped != "" {
+	if p.popped != "" && (p.signed || !sourceTransport(p.src).Secure()) {
 		p.domain = p.popped
 		return
 	}
-	if p.src.LocalDomain != "" && sourceTransport(p.src).Secure() {
+	if d, ok := p.rules.served[normalHost(p.src.LocalDomain)]; ok && sourceTransport(p.src).Secure() {
+		// Who came over one domain's connection speaks for that domain, whatever its From says.
+		p.domain = d.name
 		if name, ok := p.rules.servedDomain(p.uri); ok {
 			p.domain = name
-			return
 		}
+		return
 	}
 	if from, err := p.req.From(); err == nil {
 		if u, err := from.URI(); err == nil && u.IsSIP() {

@@ -226,7 +226,9 @@ func TestLocalDomain(t *testing.T) {
 		lines  []string
 		want   string
 	}{
-		{"popped route", (*bench).peer, "sip:x@192.0.2.88", []string{"Route: <sip:example.org;lr>", "From: <sip:a@example.com>;tag=1"}, "example.org"},
+		{"popped route", (*bench).inside, "sip:x@192.0.2.88", []string{"Route: <sip:example.org;lr>", "From: <sip:a@example.com>;tag=1"}, "example.org"},
+		{"another domain's route over TLS", (*bench).peer, "sip:x@192.0.2.88", []string{"Route: <sip:example.org;lr>"}, "example.com"},
+		{"another domain's From over TLS", (*bench).peer, "sip:x@192.0.2.88", []string{"From: <sip:a@example.org>;tag=1"}, "example.com"},
 		{"popped sent-by", (*bench).inside, "sip:x@192.0.2.88", []string{"Route: <sip:p1.example.com;lr>", "From: <sip:a@example.org>;tag=1"}, "example.com"},
 		{"last of two", (*bench).inside, "sip:x@192.0.2.88", []string{"Route: <sip:example.com;lr>, <sip:example.org;lr>"}, "example.org"},
 		{"served over TLS", (*bench).peer, "sip:bob@example.org", nil, "example.org"},
