@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -57,7 +58,7 @@ func (c *Conn) carry() (again bool, err error) {
 	} else if !c.due.IsZero() || c.State() >= Closing {
 		_ = c.putDeadline()
 	}
-	if err == io.EOF && !c.stream.eof {
+	if errors.Is(err, io.EOF) && !c.stream.eof {
 		return true, nil // the closure alert came, and TLS says so once more
 	}
 	return false, err
@@ -65,7 +66,7 @@ func (c *Conn) carry() (again bool, err error) {
 
 // turn handles what has come; waited is what waiting for it has returned.
 func (c *Conn) turn(waited error) error {
-	if waited == io.EOF {
+	if errors.Is(waited, io.EOF) {
 		c.stream.eof = true // TLS decides whether the end may come here
 	} else if waited != nil {
 		return waited
@@ -120,7 +121,7 @@ func (c *Conn) ready(in, out bool) bool {
 		return true
 	}
 	waited := c.stream.fetch()
-	if waited == errNoData {
+	if errors.Is(waited, errNoData) {
 		return true
 	}
 	err := c.turn(waited)
@@ -158,10 +159,10 @@ func (s *stream) fetch() error {
 		return nil
 	}
 	putBuffer(buf)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return io.EOF
-	case syscall.EAGAIN:
+	case errors.Is(err, syscall.EAGAIN):
 		return errNoData
 	}
 	return err
@@ -275,7 +276,7 @@ func (s *stream) writeInline(p []byte) (int, error) {
 		for n < len(p) {
 			k, err := s.own.write(p[n:])
 			n += k
-			if err == syscall.EAGAIN {
+			if errors.Is(err, syscall.EAGAIN) {
 				break
 			}
 			if err != nil {
@@ -296,7 +297,7 @@ func (s *stream) push() (progress bool, err error) {
 	defer s.wmu.Unlock()
 	for len(s.rest) > 0 {
 		k, err := s.own.write(s.rest)
-		if err == syscall.EAGAIN {
+		if errors.Is(err, syscall.EAGAIN) {
 			return progress, nil
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -72,10 +73,10 @@ func (s *udpSocket) ready(bool, bool) bool {
 	g := s.gather
 	n, err := s.own.gather(g)
 	if err != nil {
-		switch err {
-		case net.ErrClosed:
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return false
-		case syscall.EAGAIN, syscall.EINTR:
+		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		default:
 			s.t.count.datagramErrs.Add(1) // an ICMP error for something that was sent
 		}
