@@ -68,6 +68,9 @@ func (j *judge) of(ci transport.ConnInfo) *judgement {
 		}
 		// A peer that authenticated may relay; an address alone proves nothing over UDP.
 		out.proxy.Relay = out.proxy.Relay || peer >= 0
+		// Who speaks for a domain of its own is a party outside, wherever it stands: the addresses inside
+		// are for those that are known by their address alone.
+		out.proxy.Inside = false
 	}
 	if peer < 0 && out.identity == "" {
 		// Somebody who authenticated as one peer is not another one for coming from its address.
