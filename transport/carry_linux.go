@@ -74,30 +74,6 @@ func (c *Conn) turn(waited error) error {
 	return c.readHeld()
 }
 
-// noteDeadline decides what the read deadline is, as setDeadline does, and reports whether it is another one than
-// before.
-func (c *Conn) noteDeadline() bool {
-	inMessage, inBody := c.decoder.InMessage() && c.in != nil, false
-	count, timeout := c.messages, c.t.cfg.HeaderTimeout
-	switch {
-	case inMessage:
-		if inBody = c.decoder.InBody(); inBody {
-			timeout = c.t.cfg.BodyTimeout
-		}
-	case c.stream.records != nil && c.stream.records.partial():
-		count = c.stream.records.count<<1 | 1<<63
-	default:
-		had := !c.due.IsZero()
-		c.due = time.Time{}
-		return had
-	}
-	if !c.due.IsZero() && c.dueCount == count && c.dueBody == inBody {
-		return false
-	}
-	c.due, c.dueCount, c.dueBody = time.Now().Add(timeout), count, inBody
-	return true
-}
-
 // giveBack returns the stream to Go's poller, unless it is closed.
 func (s *stream) giveBack() error {
 	s.own.mu.Lock()

@@ -216,6 +216,15 @@ func (c *Conn) pong() {
 // one for all of it, however many bytes come in the meantime. It costs nothing while messages come
 // whole.
 func (c *Conn) setDeadline() error {
+	if !c.noteDeadline() {
+		return nil
+	}
+	return c.putDeadline()
+}
+
+// noteDeadline decides what the read deadline is, and reports whether it is another one than
+// before.
+func (c *Conn) noteDeadline() bool {
 	inMessage, inBody := c.decoder.InMessage() && c.in != nil, false
 	count, timeout := c.messages, c.t.cfg.HeaderTimeout
 	switch {
@@ -224,20 +233,17 @@ func (c *Conn) setDeadline() error {
 			timeout = c.t.cfg.BodyTimeout
 		}
 	case c.stream.records != nil && c.stream.records.partial():
-		count = c.stream.records.count << 1 // never equal to a count of messages by accident only
-		count |= 1 << 63
+		count = c.stream.records.count<<1 | 1<<63
 	default:
-		if c.due.IsZero() {
-			return nil
-		}
+		had := !c.due.IsZero()
 		c.due = time.Time{}
-		return c.putDeadline()
+		return had
 	}
 	if !c.due.IsZero() && c.dueCount == count && c.dueBody == inBody {
-		return nil
+		return false
 	}
 	c.due, c.dueCount, c.dueBody = time.Now().Add(timeout), count, inBody
-	return c.putDeadline()
+	return true
 }
 
 // putDeadline puts c.due into force, unless closing c has set a deadline of its own.
