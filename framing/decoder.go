@@ -51,13 +51,12 @@ func (k Kind) String() string {
 // Decoder cuts one stream. The zero value is ready. It keeps no bytes: it remembers how far it has
 // looked, so that bytes which come one at a time are each looked at once. It is owned by the
 // goroutine that reads the stream.
+//
+// The first CRLF of a run between messages is a Pong and the second a Ping, at once and however the bytes
+// were split. Two pongs with nothing between them look the same as a ping: who sends pings takes a Ping for
+// the answer while one of its own is not answered.
 type Decoder struct {
 	Limits Limits
-	// PongOnly says that this side is the one that sends pings, so that every CRLF is a Pong. Else
-	// the first CRLF of a run is a Pong, and the second is a Ping, at once and however the bytes were
-	// split. Two pongs with nothing between them look the same as a ping: a side that does both takes
-	// a Ping for the answer while a ping of its own is not answered.
-	PongOnly bool
 
 	state   state
 	crlf    bool // the last unit was a CRLF that was given out as a Pong
@@ -126,7 +125,7 @@ func (d *Decoder) Next(buf []byte) (k Kind, n int, err error) {
 	return Message, n, nil
 }
 
-func (d *Decoder) reset() { *d = Decoder{Limits: d.Limits, PongOnly: d.PongOnly} }
+func (d *Decoder) reset() { *d = Decoder{Limits: d.Limits} }
 
 // keepalive reads one CRLF.
 func (d *Decoder) keepalive(buf []byte) (Kind, int, error) {
@@ -140,7 +139,7 @@ func (d *Decoder) keepalive(buf []byte) (Kind, int, error) {
 		d.crlf = false
 		return Ping, 2, nil
 	}
-	d.crlf = !d.PongOnly
+	d.crlf = true
 	return Pong, 2, nil
 }
 

@@ -157,21 +157,6 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
-func TestPongOnly(t *testing.T) {
-	d := Decoder{PongOnly: true}
-	units, _, err := decode(&d, []byte("\r\n\r\n"+start+"l: 0\r\n\r\n\r\n\r\n"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var kinds []string
-	for _, u := range units {
-		kinds = append(kinds, u.kind.String())
-	}
-	if got := strings.Join(kinds, " "); got != "pong pong message pong pong" {
-		t.Error(got)
-	}
-}
-
 func TestProgress(t *testing.T) {
 	var d Decoder
 	if k, n, _ := d.Next([]byte("\r\n")); k != Pong || n != 2 || d.InMessage() {
