@@ -38,7 +38,7 @@ const inlineLines = 32
 //
 // The accessors parse on first touch and keep the result. A Message may be read by many goroutines
 // at once after its reader has touched TopVia, From, To, CSeq and URI; Validate touches them all.
-// The Message must not be copied.
+// The Message must not be copied. Its memory can be given back with [Message.Release].
 type Message struct {
 	raw    string
 	method string // empty in a response
@@ -47,6 +47,7 @@ type Message struct {
 	status int16  // 0 in a request
 	header uint16 // start of the header section
 	odd    bool   // the SIP-Version is not in upper case
+	free   bool   // it was released
 	body   int    // start of the body
 
 	count    int               // header field lines

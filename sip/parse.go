@@ -14,9 +14,11 @@ func Parse(raw string) (*Message, error) {
 	for len(raw) >= 2 && raw[0] == '\r' && raw[1] == '\n' {
 		raw = raw[2:]
 	}
-	m := &Message{raw: raw, body: len(raw)}
+	m := newMessage()
+	m.raw, m.body = raw, len(raw)
 	p := parser{m: m, raw: raw}
 	if !p.startLine() {
+		m.Release()
 		return nil, p.err
 	}
 	if p.headerSection() {
