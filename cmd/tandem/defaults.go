@@ -14,6 +14,7 @@ const developmentSettings = `listen:
   - udp://127.0.0.1:5060
   - tcp://127.0.0.1:5060
   - tls://127.0.0.1:5061
+admin: 127.0.0.1:8060
 trust:
   ca: [ca.pem]
 domains:

@@ -14,7 +14,7 @@ import (
 // reload puts what the configuration file says now into force. When that cannot be done it logs all that is in
 // the way, and what was in force goes on. systemd is told of both, as systemd.service(5) describes for
 // Type=notify-reload.
-func (c *serveCommand) reload(n *node.Node, log *slog.Logger) {
+func (c *serveCommand) reload(n *node.Node, log *slog.Logger) error {
 	notify("RELOADING=1" + monotonic())
 	begun := time.Now()
 	cfg, err := c.load()
@@ -28,13 +28,14 @@ func (c *serveCommand) reload(n *node.Node, log *slog.Logger) {
 		}
 		log.Warn("the configuration that was in force goes on")
 		notify("READY=1\nSTATUS=reload refused: " + lines[0])
-		return
+		return err
 	}
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "err", w.String())
 	}
 	log.Info("reloaded", "config", cfg.File, "took", time.Since(begun).Round(time.Microsecond).String())
 	notify("READY=1\nSTATUS=")
+	return nil
 }
 
 // problemsOf returns what is wrong with a configuration, each with the name of its file.

@@ -58,9 +58,15 @@ func (c *serveCommand) Run() error {
 	for _, l := range n.Listening() {
 		log.Info("listening", "on", l.String())
 	}
+	steer := newSteering()
+	stopAdmin, err := steer.serveAdmin(n, log)
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	defer stopAdmin()
 	log.Info("serving", "version", version(), "config", cfg.File)
 	notify("READY=1")
-	return c.serve(n, log, signals)
+	return c.serve(n, log, signals, steer)
 }
 
 // load reads the configuration.
@@ -97,41 +103,48 @@ func newLogger(json bool, level slog.Leveler, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// serve runs the node until a signal or a failure ends it.
-func (c *serveCommand) serve(n *node.Node, log *slog.Logger, signals <-chan os.Signal) error {
+// serve runs the node until a signal, an operator or a failure ends it.
+func (c *serveCommand) serve(n *node.Node, log *slog.Logger, signals <-chan os.Signal, steer *steering) error {
+	defer close(steer.stopped)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, 1)
 	// Ends when ctx does, or the node fails; this function waits for it.
 	go func() { ended <- n.Run(ctx) }()
-	for {
+	var cause string
+	for cause == "" {
 		select {
 		case err := <-ended:
 			return errors.Join(err, n.Close())
+		case done := <-steer.reload:
+			done <- c.reload(n, log)
+		case <-steer.drain:
+			cause = "drain"
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				c.reload(n, log)
+				_ = c.reload(n, log) // which has logged it
 				continue
 			}
-			notify("STOPPING=1")
-			log.Info("stopping: no new transactions are taken", "signal", s.String(), "deadline", n.Config().Timers.Drain.String())
-			drained := drain(n, log, signals)
-			stop()
-			if err := errors.Join(<-ended, n.Close()); err != nil {
-				// It serves no more, which was the aim: nothing has failed.
-				log.Warn("stopping", "err", err)
-			}
-			if drained == nil {
-				log.Info("stopped")
-			}
-			return drained
+			cause = s.String()
 		}
 	}
+	notify("STOPPING=1")
+	log.Info("stopping: no new transactions are taken", "signal", cause, "deadline", n.Config().Timers.Drain.String())
+	drained := drain(n, log, signals, steer)
+	stop()
+	if err := errors.Join(<-ended, n.Close()); err != nil {
+		// It serves no more, which was the aim: nothing has failed.
+		log.Warn("stopping", "err", err)
+	}
+	if drained == nil {
+		log.Info("stopped")
+	}
+	return drained
 }
 
 // drain waits until the node's transactions have ended, the deadline has passed, or a second signal
 // has come, which is an error.
-func drain(n *node.Node, log *slog.Logger, signals <-chan os.Signal) error {
+func drain(n *node.Node, log *slog.Logger, signals <-chan os.Signal, steer *steering) error {
 	ctx, cancel := context.WithTimeout(context.Background(), n.Config().Timers.Drain)
 	defer cancel()
 	drained := make(chan error, 1)
@@ -144,6 +157,8 @@ func drain(n *node.Node, log *slog.Logger, signals <-chan os.Signal) error {
 				log.Warn("not all transactions ended in time", "err", err)
 			}
 			return nil
+		case done := <-steer.reload:
+			done <- errStopping
 		case s := <-signals:
 			if s == syscall.SIGHUP {
 				continue

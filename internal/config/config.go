@@ -26,8 +26,8 @@ type Config struct {
 	File string
 	// Listen has at least one entry; no two of them ask for the same socket.
 	Listen []Listen
-	// Admin is the listen address of the admin API, always on loopback. The zero value: no admin API.
-	Admin netip.AddrPort
+	// Admin says where operators reach this process, and by what they are known.
+	Admin Admin
 	// DNS lists the resolvers. Empty: the system's.
 	DNS []netip.AddrPort
 	// Trust says which certificates of peers are believed.

@@ -66,7 +66,7 @@ func TestSampleHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{"", "trust", "domains", "access", "peers", "routes", "log", "limits", "timers"} {
+	for _, place := range []string{"", "admin", "trust", "domains", "access", "peers", "routes", "log", "limits", "timers"} {
 		text := "zzzzzzzzzz: 1\n"
 		switch place {
 		case "":
@@ -140,7 +140,7 @@ func TestParse(t *testing.T) {
 	if cfg.Listen[2].Transport != sipaddr.TLS {
 		t.Errorf("transport of listen[2]: %v", cfg.Listen[2].Transport)
 	}
-	if cfg.Admin.String() != "127.0.0.1:8060" || len(cfg.DNS) != 1 || cfg.DNS[0].String() != "127.0.0.1:5300" {
+	if cfg.Admin.Listen.String() != "127.0.0.1:8060" || !cfg.Admin.Open() || len(cfg.DNS) != 1 || cfg.DNS[0].String() != "127.0.0.1:5300" {
 		t.Errorf("admin %v, dns %v", cfg.Admin, cfg.DNS)
 	}
 	if len(cfg.Trust.CA) != 1 || len(cfg.Trust.CRL) != 1 {
@@ -190,6 +190,25 @@ peers:
 	}
 	if c := cfg.Peers[0].Connect; len(c) != 2 || c[0].Transport() != "tcp" {
 		t.Errorf("connect: %v", c)
+	}
+}
+
+// TestAdmin: the admin API may be reached from outside with credentials and TLS.
+func TestAdmin(t *testing.T) {
+	cfg, err := Parse([]byte(`
+listen: [udp://127.0.0.1:5060]
+admin:
+  listen: 192.0.2.10:8060
+  token_file: dialog.key
+  client_ca: [ca.pem]
+  certificate: example.com.pem
+  key: example.com.key
+`), makeFiles(t), "tandem.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := cfg.Admin; a.Open() || len(a.Token) != 64 || len(a.ClientCA) != 1 || a.Certificate.Leaf == nil || a.Listen.String() != "192.0.2.10:8060" {
+		t.Errorf("admin: %+v", a)
 	}
 }
 

@@ -41,12 +41,7 @@ func (v value) readDomains(cfg *Config) {
 		if r.lines[item.key+".name"] == 0 {
 			item.problem("it has no name: add `name: example.com`")
 		}
-		switch {
-		case files.certPath != "" && files.keyPath == "":
-			r.problemAt(item.key+".certificate", "there is no key with it: add `key:` with the file of the key that the certificate was made for")
-		case files.certPath == "" && files.keyPath != "":
-			r.problemAt(item.key+".key", "there is no certificate with it: add `certificate:` with the file of the certificate")
-		}
+		r.checkPair(&files, item.key)
 		d.Certificate = files.pair(item)
 		cfg.Domains = append(cfg.Domains, d)
 	}
@@ -151,6 +146,16 @@ func (p *keyPair) readKey(v value) {
 		return
 	}
 	p.key = key
+}
+
+// checkPair finds a certificate without its key, and a key without its certificate.
+func (r *reader) checkPair(p *keyPair, key string) {
+	switch {
+	case p.certPath != "" && p.keyPath == "":
+		r.problemAt(key+".certificate", "there is no key with it: add `key:` with the file of the key that the certificate was made for")
+	case p.certPath == "" && p.keyPath != "":
+		r.problemAt(key+".key", "there is no certificate with it: add `certificate:` with the file of the certificate")
+	}
 }
 
 // pair joins the two when they belong together.

@@ -86,22 +86,6 @@ func socketKind(t sipaddr.Transport) string {
 	return ""
 }
 
-// readAdmin reads the address of the admin API, which stays on this machine.
-func (v value) readAdmin(cfg *Config) {
-	s, ok := v.text()
-	if !ok {
-		return
-	}
-	if addr, ok := v.addrPort(s, 8060); ok {
-		if !addr.Addr().IsLoopback() {
-			v.problem("%s can be reached from other machines: give a loopback address, such as 127.0.0.1:%d", s, addr.Port())
-			return
-		}
-		cfg.Admin = addr
-		v.r.warnAt(v.key, "the admin API is not served by this version: nothing will listen on %s", addr)
-	}
-}
-
 // readDNS reads the resolvers: IP addresses, with a port when it isn't 53.
 func (v value) readDNS(cfg *Config) {
 	list, at := v.texts()

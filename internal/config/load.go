@@ -62,6 +62,7 @@ func (r *reader) config(root value, cfg *Config) {
 		{"timers", func(v value) { v.readTimers(&cfg.Timers) }},
 	})
 	r.checkListen(cfg)
+	r.checkAdminSocket(cfg)
 	r.checkDomains(cfg)
 	r.checkPeers(cfg)
 	r.checkRoutes(cfg)

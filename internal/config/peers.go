@@ -163,18 +163,7 @@ func (v value) readAccess(a *Access) {
 			}
 			a.UntrustedHeaders = list
 		}},
-		{"dialog_key_file", func(v value) {
-			data, path, ok := v.readFile()
-			if !ok {
-				return
-			}
-			key := strings.TrimSpace(string(data))
-			if len(key) < 32 {
-				v.problem("%s has %d bytes, and a key that cannot be guessed has at least 32: make one with `openssl rand -hex 32 > %s`", path, len(key), path)
-				return
-			}
-			a.DialogKey = []byte(key)
-		}},
+		{"dialog_key_file", func(v value) { a.DialogKey = v.readSecret() }},
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/internal/config"
@@ -49,6 +50,9 @@ type Node struct {
 
 	pairs *pairs // connections that stand open before they are needed
 
+	running, draining atomic.Bool
+	loaded            atomic.Int64 // when the configuration in force was, Unix time in nanoseconds
+
 	lookups chan struct{} // bounds the look-ups in progress
 	pending sync.WaitGroup
 }
@@ -71,6 +75,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		return nil, err
 	}
 	n.inForce.Store(s)
+	n.loaded.Store(time.Now().UnixNano())
 	wireConfig := n.transportConfig(s)
 	if n.net, err = transport.New(wireConfig); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -125,7 +130,9 @@ func (n *Node) Run(ctx context.Context) error {
 		close(timersDone)
 	}()
 	n.pairs.run()
+	n.running.Store(true)
 	err := n.net.Run(ctx)
+	n.running.Store(false)
 	n.pairs.stop()
 
 	n.inForce.Load().finder.Close()
@@ -141,6 +148,7 @@ func (n *Node) Run(ctx context.Context) error {
 // Drain takes no new transactions and returns when those that exist have ended and the connections are
 // closed in order (RFC 5923, Section 8.3), or ctx is done. Run goes on until its own context is done.
 func (n *Node) Drain(ctx context.Context) error {
+	n.draining.Store(true)
 	n.pairs.stop()
 	if err := n.layer.Drain(ctx); err != nil {
 		return fmt.Errorf("node: drain: %w", err)

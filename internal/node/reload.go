@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/tandem-sip/tandem/internal/config"
@@ -36,6 +37,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 	}
 	// Nothing below fails: that Check lets pass what Update takes is tested there.
 	n.inForce.Store(s)
+	n.loaded.Store(time.Now().UnixNano())
 	n.core.Update(s.rules(n.net.Addrs()))
 	if err := n.net.Update(s.domains); err != nil {
 		return fmt.Errorf("node: %w", err)
@@ -62,8 +64,11 @@ func fixed(old, cfg *config.Config) (problems []config.Problem) {
 		})
 	}
 	fixedListeners(old, cfg, differs)
-	if old.Admin != cfg.Admin {
-		differs("admin", "the admin address (%s instead of %s)", orNone(cfg.Admin.IsValid(), cfg.Admin), orNone(old.Admin.IsValid(), old.Admin))
+	if is, was := cfg.Admin.Listen, old.Admin.Listen; is != was {
+		differs("admin", "the admin address (%s instead of %s)", orNone(is.IsValid(), is), orNone(was.IsValid(), was))
+	}
+	if old.Admin.Listen.IsValid() && (len(cfg.Admin.Certificate.Certificate) > 0) != (len(old.Admin.Certificate.Certificate) > 0) {
+		differs("admin", "whether the admin API is served over TLS")
 	}
 	if was, is := plainHost(old), plainHost(cfg); was != is {
 		differs("domains[0].sent_by", "%s instead of %s, which the listeners on all addresses advertise without TLS,", orNone(is != "", is), orNone(was != "", was))

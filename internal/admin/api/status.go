@@ -1,0 +1,34 @@
+package api
+
+import "time"
+
+// Health is the answer of /healthz and /readyz.
+type Health struct {
+	Status string `json:"status" doc:"ok, or why not"`
+}
+
+// Status says what a process is and how it does.
+type Status struct {
+	Version string `json:"version" doc:"of the program"`
+	State   string `json:"state" doc:"starting, serving or draining"`
+	// Started is when the process began.
+	Started     time.Time     `json:"started" doc:"when the process began"`
+	Config      Configuration `json:"config" doc:"the configuration in force"`
+	Connections int           `json:"connections" doc:"open now"`
+	// Transactions are those that a drain waits for.
+	Transactions int `json:"transactions" doc:"that owe or await a final response, and that a drain waits for"`
+	AliasRows    int `json:"alias_rows" doc:"of all served domains together"`
+}
+
+// Configuration says which configuration is in force.
+type Configuration struct {
+	File string `json:"file" doc:"its name"`
+	// Loaded is when it was put into force.
+	Loaded   time.Time `json:"loaded" doc:"when it was put into force"`
+	Warnings []string  `json:"warnings" doc:"what is suspicious about it"`
+}
+
+// Done is the answer to an action.
+type Done struct {
+	Result string `json:"result" doc:"what was done, or has begun"`
+}
