@@ -2,15 +2,18 @@ package transport
 
 import "sync"
 
-// batch gathers the connections that were given something to write while a loop handles what came at once, so that
-// messages for the same connection leave together: as one record of TLS, in one system call.
+// batch gathers the connections and the UDP sockets that were given something to write while a loop handles what came
+// at once, so that messages for the same connection leave together: as one record of TLS, in one system call.
 type batch struct {
 	// mu guards the fields below.
 	mu    sync.Mutex
 	open  int // loops that are at work
-	dirty []*Conn
-	spare []*Conn
+	dirty []flusher
+	spare []flusher
 }
+
+// flusher is a connection or a socket that has something to write. flush does so, and does not block.
+type flusher interface{ flush() }
 
 // begin says that a loop is at work; end follows.
 func (b *batch) begin() {
@@ -31,8 +34,8 @@ func (b *batch) end() {
 		dirty := b.dirty
 		b.dirty, b.spare = b.spare[:0], nil
 		b.mu.Unlock()
-		for i, c := range dirty {
-			c.flush()
+		for i, f := range dirty {
+			f.flush()
 			dirty[i] = nil
 		}
 		b.mu.Lock()
@@ -41,15 +44,20 @@ func (b *batch) end() {
 	}
 }
 
-// put has c written at the end of the batch, or at once when no loop is at work.
-func (b *batch) put(c *Conn) {
+// put has f written at the end of the batch, or at once when no loop is at work.
+func (b *batch) put(f flusher) {
+	if !b.gathers(f) {
+		f.flush()
+	}
+}
+
+// gathers reports whether f is written at the end of a batch. It is not when no loop is at work.
+func (b *batch) gathers(f flusher) bool {
 	b.mu.Lock()
-	later := b.open > 0
-	if later {
-		b.dirty = append(b.dirty, c)
+	defer b.mu.Unlock()
+	if b.open == 0 {
+		return false
 	}
-	b.mu.Unlock()
-	if !later {
-		c.flush()
-	}
+	b.dirty = append(b.dirty, f)
+	return true
 }

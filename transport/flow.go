@@ -19,7 +19,9 @@ type Flow struct {
 
 // Send queues b, which is one whole message or several, or sends the datagram b. It copies b and
 // does not block. The errors are ErrClosed and ErrQueueFull for a connection; for UDP ErrTooLarge,
-// ErrBadAddress and those of the system.
+// ErrBadAddress and those of the system, such as that there is no route. Datagrams that are sent while a loop handles
+// what came leave together a moment later; an address that the system does not take one for any more is then told of by
+// the next Send to it.
 //
 // A Flow that Reply made, whose connection is gone, makes a new one and returns nil; whether b
 // arrived is then counted only (Stats.RepliesLost).

@@ -203,8 +203,9 @@ func (l *loop) run() {
 }
 
 // yieldAfter is less than the 10 ms after which Go's scheduler takes the processor away from a goroutine that does
-// not let go of it, in the midst of its wait for events. Finding one again costs two threads their sleep, each time.
-const yieldAfter = 5 * time.Millisecond
+// not let go of it, in the midst of its wait for events. Finding one again costs two threads their sleep, each time;
+// yielding wakes one.
+const yieldAfter = 8 * time.Millisecond
 
 // yield lets the scheduler have its turn, from time to time.
 func (l *loop) yield() {

@@ -13,6 +13,8 @@ type loop struct{}
 
 type gathering struct{}
 
+type outgoing struct{}
+
 type descriptor struct{}
 
 func (*descriptor) deadline(time.Time) bool { return false }
@@ -30,7 +32,5 @@ func (*stream) writeInline([]byte) (int, error) { return 0, ErrClosed }
 
 func (*udpSocket) carry() bool { return false }
 
-func (s *udpSocket) write(b []byte, to netip.AddrPort) error {
-	_, err := s.conn.WriteToUDPAddrPort(b, to)
-	return err
-}
+func (s *udpSocket) write(b []byte, to netip.AddrPort) error { return s.writeBlocking(b, to) }
+func (*udpSocket) flush()                                    {}

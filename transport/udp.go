@@ -15,13 +15,14 @@ import (
 // maxDatagram is what a UDP datagram can carry over IPv4: RFC 3261, Section 18.1.1.
 const maxDatagram = 65535 - 20 - 8
 
-// udpSocket is the socket of one UDP listener. Datagrams are sent from the goroutine that has
-// something to send.
+// udpSocket is the socket of one UDP listener. Datagrams are sent from the goroutine that has something to send, or
+// by the loop at the end of its turn.
 type udpSocket struct {
 	t     *Transport
 	index int // in Config.Listen
 	conn  *net.UDPConn
 	own   descriptor // the socket, while a loop carries it
+	out   *outgoing  // datagrams that a loop is about to send; nil without one
 	gone  chan struct{}
 	ep    *endpoint
 
@@ -141,22 +142,29 @@ func (s *udpSocket) send(b []byte, to netip.AddrPort) error {
 		return ErrBadAddress
 	}
 	err := s.write(b, to)
+	switch {
+	case errors.Is(err, net.ErrClosed):
+		return ErrClosed
+	case errors.Is(err, syscall.EMSGSIZE):
+		return ErrTooLarge
+	}
+	return err
+}
+
+// writeBlocking sends one datagram by Go's own means, when no loop carries the socket.
+func (s *udpSocket) writeBlocking(b []byte, to netip.AddrPort) error {
+	_, err := s.conn.WriteToUDPAddrPort(b, to)
 	if err != nil {
 		s.t.count.datagramErrs.Add(1)
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return ErrClosed
-		case errors.Is(err, syscall.EMSGSIZE):
-			return ErrTooLarge
-		}
 		return err
 	}
 	s.t.count.datagramsOut.Add(1)
 	return nil
 }
 
-// close closes the socket, whoever waits for it.
+// close sends what waits and closes the socket, whoever waits for it.
 func (s *udpSocket) close() {
+	s.flush()
 	if !s.own.close() {
 		_ = s.conn.Close()
 	}

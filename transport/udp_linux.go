@@ -28,8 +28,9 @@ type mmsghdr struct {
 	n uint32
 }
 
-// datagramRoom is a little more than a datagram can have. Pages that were never written to take no memory.
-const datagramRoom = 64 << 10
+// datagramRoom is a little more than a datagram can have. Pages that were never written to take no memory. It is no
+// power of two, or else all datagrams would compete for the same few lines of the processor's cache.
+const datagramRoom = 64<<10 + 1088
 
 func newGathering() *gathering {
 	g := &gathering{}
@@ -56,7 +57,7 @@ func (s *udpSocket) carry() bool {
 	if err != nil {
 		return false
 	}
-	s.gather = newGathering()
+	s.gather, s.out = newGathering(), newOutgoing()
 	if !s.own.take(l, raw, s.conn, s) {
 		return false
 	}
@@ -122,50 +123,6 @@ func addrPortOf(name *unix.RawSockaddrInet6) netip.AddrPort {
 func swapped(port uint16) uint16 {
 	b := (*[2]byte)(unsafe.Pointer(&port))
 	return uint16(b[0])<<8 | uint16(b[1])
-}
-
-// write sends one datagram. What finds no room in the socket's buffer is lost, as it might be anywhere.
-func (s *udpSocket) write(b []byte, to netip.AddrPort) error {
-	d := &s.own
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.closed {
-		return net.ErrClosed
-	}
-	if d.loop == nil {
-		_, err := s.conn.WriteToUDPAddrPort(b, to)
-		return err
-	}
-	if len(b) == 0 {
-		return nil
-	}
-	var name unix.RawSockaddrInet6
-	size := uintptr(unix.SizeofSockaddrInet6)
-	if s.ep.listen.Addr().Is4() {
-		if !to.Addr().Unmap().Is4() {
-			return ErrBadAddress
-		}
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&name))
-		v4.Family, v4.Port, v4.Addr = unix.AF_INET, swapped(to.Port()), to.Addr().Unmap().As4()
-		size = unix.SizeofSockaddrInet4
-	} else {
-		name.Family, name.Port, name.Addr = unix.AF_INET6, swapped(to.Port()), to.Addr().As16()
-		name.Scope_id = scopeOf(to.Addr().Zone())
-	}
-	for {
-		_, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&name)), size)
-		switch errno {
-		case 0:
-			return nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			s.t.count.datagramErrs.Add(1)
-			return nil
-		default:
-			return errno
-		}
-	}
 }
 
 // scopeOf returns the number of a zone of IPv6, 0 when there is none.
