@@ -217,7 +217,7 @@ func checkWritten(t testing.TB, m *Message, err error) {
 // foldedLength says whether Content-Length is folded, so that it is mended.
 func foldedLength(m *Message) bool {
 	l := m.line(m.firstLine(FieldContentLength))
-	return strings.Contains(m.Raw()[l.start:l.next-2], "\n")
+	return strings.Contains(m.Raw()[l.start:m.next(l)-2], "\n")
 }
 
 // checkAnswer checks that the answer to a message, whole or partial, is one clean response.

@@ -1,11 +1,15 @@
 package sip
 
-import "strconv"
+import (
+	"strconv"
+	"unsafe"
+)
 
 // Edit is a list of changes to a message: cuts, replacements and insertions that AppendTo writes in
 // one pass over the bytes. The zero Edit is of no use; [Message.Edit] makes one. It lives on the
-// stack, and up to twelve changes cost no allocation. Texts that are handed in must not hold line
-// ends; control characters in them are written as spaces.
+// stack, and up to twelve changes with 512 bytes of text cost no allocation. A text may come in
+// parts, which are put together; none is kept. Texts must not hold line ends; control characters in
+// them are written as spaces.
 //
 // Changes speak of the message as it was received, not of what earlier changes inserted, except that
 // RemoveFirst and RemoveLast go on where the last one stopped, and Set changes what an earlier Set
@@ -13,10 +17,11 @@ import "strconv"
 type Edit struct {
 	m     *Message
 	n     int
-	ops   [inlineOps]op
+	used  int // bytes of room
 	more  []op
-	front int // counts down: the place of the next Prepend among insertions at one position
-	back  int // counts up: the place of the next insertion behind others
+	spill []byte // texts that found no place in room
+	ops   [inlineOps]op
+	room  [512]byte // the texts of the changes; of an insertion the whole line
 }
 
 const inlineOps = 12
@@ -24,19 +29,20 @@ const inlineOps = 12
 type opKind uint8
 
 const (
-	opInsert opKind = iota // a new line "name: value" at pos
-	opCut                  // bytes from pos to end go
-	opText                 // bytes from pos to end become value
+	opFront opKind = iota // a new line at pos, above other new ones there
+	opBack                // a new line at pos, below other new ones there
+	opSet                 // the same, made by Set
+	opCut                 // bytes from pos to end go
+	opText                // bytes from pos to end become the text
 )
 
+func (k opKind) inserts() bool { return k <= opSet }
+
 type op struct {
-	pos, end int32
-	order    int32 // among insertions at the same position
+	pos, end uint16
 	kind     opKind
-	set      bool // an insertion made by Set
 	field    Field
-	name     string
-	value    string
+	from, to uint32 // the text, in room and behind it in spill
 }
 
 // Edit begins a list of changes.
@@ -63,7 +69,7 @@ func (e *Edit) drop(a, b int) {
 	k := 0
 	for i := 0; i < e.n; i++ {
 		o := *e.at(i)
-		if o.kind != opInsert && int(o.pos) >= a && int(o.end) <= b {
+		if !o.kind.inserts() && int(o.pos) >= a && int(o.end) <= b {
 			continue
 		}
 		*e.at(k) = o
@@ -72,30 +78,25 @@ func (e *Edit) drop(a, b int) {
 	e.n = k
 }
 
-func (e *Edit) cut(a, b int) { e.push(op{pos: int32(a), end: int32(b), kind: opCut}) }
+func (e *Edit) cut(a, b int) { e.push(op{pos: uint16(a), end: uint16(b), kind: opCut}) }
 
 // text replaces the bytes from a to b, also when they were replaced before.
-func (e *Edit) text(a, b int, value string) {
+func (e *Edit) text(a, b int, parts []string) {
 	for i := 0; i < e.n; i++ {
 		if o := e.at(i); o.kind == opText && int(o.pos) == a && int(o.end) == b {
-			o.value = value
+			e.put(o, parts)
 			return
 		}
 	}
-	e.push(op{pos: int32(a), end: int32(b), kind: opText, value: value})
+	o := op{pos: uint16(a), end: uint16(b), kind: opText}
+	e.put(&o, parts)
+	e.push(o)
 }
 
-func (e *Edit) insert(pos int, front bool, f Field, name, value string) *op {
-	o := op{pos: int32(pos), end: int32(pos), kind: opInsert, field: f, name: name, value: value}
-	if front {
-		e.front--
-		o.order = int32(e.front)
-	} else {
-		e.back++
-		o.order = int32(e.back)
-	}
+func (e *Edit) insert(pos int, kind opKind, f Field, name string, parts []string) {
+	o := op{pos: uint16(pos), end: uint16(pos), kind: kind, field: f}
+	e.putLine(&o, name, parts)
 	e.push(o)
-	return e.at(e.n - 1)
 }
 
 // covered says whether the bytes from a to b are cut.
@@ -109,10 +110,9 @@ func (e *Edit) covered(a, b int) bool {
 }
 
 // SetRequestURI replaces the Request-URI of a request.
-func (e *Edit) SetRequestURI(uri string) {
+func (e *Edit) SetRequestURI(uri ...string) {
 	if e.m.status == 0 {
-		from := len(e.m.method) + 1
-		e.text(from, from+len(e.m.target), uri)
+		e.text(int(e.m.targetStart), int(e.m.targetEnd), uri)
 	}
 }
 
@@ -123,14 +123,20 @@ func (e *Edit) SetStatus(code int, reason string) {
 		if reason == "" {
 			reason = ReasonPhrase(code)
 		}
-		e.text(len("SIP/2.0 "), int(e.m.header)-2, strconv.Itoa(code)+" "+reason)
+		e.text(len("SIP/2.0 "), int(e.m.header)-2, []string{strconv.Itoa(code), " ", reason})
 	}
 }
 
 // Prepend inserts a header field line before the first one of its kind; when there is none, right
 // behind the Vias. Of two Prepends of the same kind the later stands above.
-func (e *Edit) Prepend(f Field, value string) {
-	e.insert(e.before(f), true, f, f.String(), value)
+func (e *Edit) Prepend(f Field, value ...string) {
+	e.insert(e.before(f), opFront, f, f.String(), value)
+}
+
+// PrependBytes is Prepend for a value that is not a string. It keeps nothing of value.
+func (e *Edit) PrependBytes(f Field, value []byte) {
+	part := [1]string{unsafe.String(unsafe.SliceData(value), len(value))}
+	e.insert(e.before(f), opFront, f, f.String(), part[:])
 }
 
 // before returns where a new first line of the kind goes.
@@ -142,28 +148,28 @@ func (e *Edit) before(f Field) int {
 	if i < 0 || f == FieldVia {
 		return int(e.m.header)
 	}
-	for i+1 < e.m.count && e.m.line(i+1).field == FieldVia {
+	for i+1 < int(e.m.count) && e.m.line(i+1).field == FieldVia {
 		i++
 	}
-	return int(e.m.line(i).next)
+	return e.m.next(e.m.line(i))
 }
 
 // Append inserts a header field line behind the last one of its kind; when there is none, right
 // behind the Vias. Of two Appends of the same kind the later stands below.
-func (e *Edit) Append(f Field, value string) {
+func (e *Edit) Append(f Field, value ...string) {
 	pos := -1
 	for i := e.m.firstLine(f); i >= 0 && f != FieldOther; i = e.m.nextLine(f, i+1) {
-		pos = int(e.m.line(i).next)
+		pos = e.m.next(e.m.line(i))
 	}
 	if pos < 0 {
 		pos = e.before(f)
 	}
-	e.insert(pos, false, f, f.String(), value)
+	e.insert(pos, opBack, f, f.String(), value)
 }
 
 // Add inserts a header field line at the end of the header section.
-func (e *Edit) Add(name, value string) {
-	e.insert(e.m.headerEnd(), false, FieldOf(name), name, value)
+func (e *Edit) Add(name string, value ...string) {
+	e.insert(e.m.headerEnd(), opBack, FieldOf(name), name, value)
 }
 
 // headerEnd returns where the last header field line ends.
@@ -171,28 +177,36 @@ func (m *Message) headerEnd() int {
 	if m.count == 0 {
 		return int(m.header)
 	}
-	return int(m.line(m.count - 1).next)
+	return m.next(m.line(int(m.count) - 1))
 }
 
 // Set replaces the value of the first line of the kind; when there is none, it adds a line at the end
 // of the header section.
-func (e *Edit) Set(f Field, value string) {
+func (e *Edit) Set(f Field, value ...string) {
 	for i := 0; i < e.n; i++ {
-		if o := e.at(i); o.set && o.field == f {
-			o.value = value
+		if o := e.at(i); o.kind == opSet && o.field == f {
+			e.putLine(o, f.String(), value)
 			return
 		}
 	}
 	for i := e.m.firstLine(f); i >= 0 && f != FieldOther; i = e.m.nextLine(f, i+1) {
 		l := e.m.line(i)
-		if e.covered(int(l.start), int(l.next)) {
+		if e.covered(int(l.start), e.m.next(l)) {
 			continue
 		}
 		e.drop(int(l.val), int(l.end))
 		e.text(int(l.val), int(l.end), value)
 		return
 	}
-	e.insert(e.m.headerEnd(), false, f, f.String(), value).set = true
+	e.insert(e.m.headerEnd(), opSet, f, f.String(), value)
+}
+
+// SetInt is Set with a number for a value.
+func (e *Edit) SetInt(f Field, value int) {
+	var room [20]byte
+	b := strconv.AppendInt(room[:0], int64(value), 10)
+	part := [1]string{unsafe.String(unsafe.SliceData(b), len(b))}
+	e.Set(f, part[:]...)
 }
 
 // RemoveFirst removes the first value of the kind that is still there: only it, when others stand on
@@ -203,7 +217,7 @@ func (e *Edit) RemoveFirst(f Field) bool {
 	}
 	for i := e.m.firstLine(f); i >= 0; i = e.m.nextLine(f, i+1) {
 		l := e.m.line(i)
-		if e.covered(int(l.start), int(l.next)) {
+		if e.covered(int(l.start), e.m.next(l)) {
 			continue
 		}
 		first, next := -1, -1
@@ -242,7 +256,7 @@ func (e *Edit) RemoveLast(f Field) bool {
 	var start, end, before int // the last value, and the end of the one before it on its line
 	for i := e.m.firstLine(f); i >= 0; i = e.m.nextLine(f, i+1) {
 		l := e.m.line(i)
-		if e.covered(int(l.start), int(l.next)) {
+		if e.covered(int(l.start), e.m.next(l)) {
 			continue
 		}
 		for list := e.m.list(l); list.next(); {
@@ -271,7 +285,7 @@ func (e *Edit) RemoveLast(f Field) bool {
 
 // ReplaceValue replaces the i-th comma-separated value of the kind over all lines, counted from 0 in
 // the message as received. It says whether there is one that was not removed.
-func (e *Edit) ReplaceValue(f Field, i int, value string) bool {
+func (e *Edit) ReplaceValue(f Field, i int, value ...string) bool {
 	if f == FieldOther {
 		return false
 	}
@@ -303,7 +317,7 @@ func (e *Edit) RemoveAll(name string) {
 	k := 0
 	for i := 0; i < e.n; i++ {
 		o := *e.at(i)
-		if o.kind == opInsert && o.field == f && (f != FieldOther || equalFold(o.name, name)) {
+		if o.kind.inserts() && o.field == f && (f != FieldOther || named(e.written(&o), name)) {
 			continue
 		}
 		*e.at(k) = o
@@ -313,6 +327,6 @@ func (e *Edit) RemoveAll(name string) {
 }
 
 func (e *Edit) cutLine(l *line) {
-	e.drop(int(l.start), int(l.next))
-	e.cut(int(l.start), int(l.next))
+	e.drop(int(l.start), e.m.next(l))
+	e.cut(int(l.start), e.m.next(l))
 }

@@ -199,3 +199,44 @@ func TestEditUnfoldsContentLength(t *testing.T) {
 		})
 	}
 }
+
+// TestTextsInParts: a text in parts is as one text, however long, and control characters in it become spaces.
+func TestTextsInParts(t *testing.T) {
+	m := mustParse(t, request("Record-Route: <sip:a>, <sip:b>\r\n"))
+	for _, long := range []string{"", strings.Repeat("x", 300), strings.Repeat("y", 3000)} {
+		e, whole := m.Edit(), m.Edit()
+		via := []byte("SIP/2.0/TLS p;branch=z9hG4bK" + long)
+		e.PrependBytes(FieldVia, via)
+		via[0] = 'x'
+		e.SetRequestURI("sip:", long, "\n@h")
+		e.Prepend(FieldRecordRoute, "<", "sip:p;x=", long, "\r;lr", ">")
+		e.Append(FieldPath, "<", "sip:q", ">")
+		e.ReplaceValue(FieldRecordRoute, 1, "<sip:", long, "c>")
+		e.SetInt(FieldMaxForwards, 7)
+		e.SetInt(FieldMaxBreadth, 600)
+		e.Set(FieldMaxBreadth, "6", "1")
+		e.Add("X-New", "a\x00", long)
+
+		whole.Prepend(FieldVia, "SIP/2.0/TLS p;branch=z9hG4bK"+long)
+		whole.SetRequestURI("sip:" + long + " @h")
+		whole.Prepend(FieldRecordRoute, "<sip:p;x="+long+" ;lr>")
+		whole.Append(FieldPath, "<sip:q>")
+		whole.ReplaceValue(FieldRecordRoute, 1, "<sip:"+long+"c>")
+		whole.Set(FieldMaxForwards, "7")
+		whole.Set(FieldMaxBreadth, "61")
+		whole.Add("X-New", "a "+long)
+		got, want := string(e.AppendTo(nil)), string(whole.AppendTo(nil))
+		if got != want {
+			t.Errorf("%q\nwant\n%q", got, want)
+		}
+		for _, part := range []string{
+			"OPTIONS sip:" + long + " @h SIP/2.0\r\nVia: SIP/2.0/TLS p;branch=z9hG4bK" + long + "\r\nVia: SIP/2.0/UDP host",
+			"\r\nRecord-Route: <sip:p;x=" + long + " ;lr>\r\nRecord-Route: <sip:a>, <sip:" + long + "c>\r\n", "\r\nPath: <sip:q>\r\n",
+			"\r\nMax-Forwards: 7\r\n", "\r\nMax-Breadth: 61\r\nX-New: a " + long + "\r\n\r\n",
+		} {
+			if !strings.Contains(got, part) {
+				t.Errorf("%q is not in %q", part, got)
+			}
+		}
+	}
+}

@@ -1,5 +1,10 @@
 package sip
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Field is a kind of header field that this room knows by number. Everything else is FieldOther and
 // is found by name.
 type Field uint8
@@ -88,46 +93,91 @@ var compactFields = ['z' - 'a' + 1]Field{
 	'y' - 'a': FieldIdentity,
 }
 
-// fieldSlots is a perfect enough hash of the long names: by length and first letter there are few
-// candidates, kept in chains of at most three.
-var fieldSlots = makeFieldSlots()
+// fieldKey is a header field name of up to 24 characters in lower case, eight to a word.
+type fieldKey [3]uint64
 
-func fieldSlot(name string) int {
-	return (len(name)*7 + int(name[0]|0x20)*3 + int(name[len(name)-1]|0x20)) & 127
+// slot is the place of a name in fieldTable. The multiplier was searched for: no two long names meet.
+func (k *fieldKey) slot(n int) uint64 {
+	return (k[0] + uint64(n)<<56) * 0x493d94d5815b86a5 >> 58
 }
 
-func makeFieldSlots() (t [128][3]Field) {
+// fieldTable holds the long names. One entry is half a cache line, and one look is enough.
+var fieldTable = makeFieldTable()
+
+type fieldEntry struct {
+	key   fieldKey
+	n     int32 // length of the name
+	field Field
+}
+
+func makeFieldTable() (t [64]fieldEntry) {
 	for f := FieldVia; f < numFields; f++ {
-		slot := &t[fieldSlot(fieldNames[f])]
-		placed := false
-		for i := range slot {
-			if slot[i] == FieldOther {
-				slot[i], placed = f, true
-				break
-			}
+		name := fieldNames[f]
+		var k fieldKey
+		for i := 0; i < len(name); i++ {
+			k[i>>3] |= uint64(lower(name[i])) << (i & 7 << 3)
 		}
-		if !placed {
-			panic("sip: field table is too small")
+		e := &t[k.slot(len(name))]
+		if e.field != FieldOther {
+			panic("sip: two field names in one place")
 		}
+		*e = fieldEntry{k, int32(len(name)), f}
 	}
 	return t
+}
+
+// find returns the field of a name of n bytes, at least two.
+func (k *fieldKey) find(n int) Field {
+	if e := &fieldTable[k.slot(n)]; e.key == *k && int(e.n) == n {
+		return e.field
+	}
+	return FieldOther
+}
+
+// lowerWord turns the capital letters among eight bytes into small ones. It also changes other bytes that are no
+// letters, but makes none a letter or a hyphen that is neither.
+func lowerWord(w uint64) uint64 { return w | w&(0x40*ones)>>1 }
+
+// fieldAt recognises the name of a header field line: b begins with the name of the field and a colon behind it.
+// n is the length of the name; 0 when it is not one of the known names, or when white space follows it.
+func fieldAt(b []byte) (f Field, n int) {
+	var k fieldKey
+	for i := range k {
+		if len(b) < i*8+8 {
+			return FieldOther, 0
+		}
+		w := binary.LittleEndian.Uint64(b[i*8:])
+		d := w ^ ':'*ones
+		if d = (d - ones) &^ d & highs; d == 0 {
+			k[i] = lowerWord(w)
+			continue
+		}
+		at := bits.TrailingZeros64(d) >> 3
+		n = i*8 + at
+		k[i] = lowerWord(w) & (1<<(at<<3) - 1)
+		break
+	}
+	if n > 1 {
+		f = k.find(n)
+	} else if c := lower(b[0]) - 'a'; n == 1 && int(c) < len(compactFields) {
+		f = compactFields[c]
+	}
+	if f == FieldOther {
+		return f, 0
+	}
+	return f, n
 }
 
 // FieldOf returns the field of a header field name in any case, long or compact; FieldOther when it
 // is none of the known ones.
 func FieldOf(name string) Field {
-	if len(name) < 2 {
-		if name != "" {
-			if c := lower(name[0]) - 'a'; int(c) < len(compactFields) {
-				return compactFields[c]
-			}
-		}
+	var b [32]byte
+	if len(name) >= 24 {
 		return FieldOther
 	}
-	for _, f := range fieldSlots[fieldSlot(name)] {
-		if f != FieldOther && equalFold(name, fieldNames[f]) {
-			return f
-		}
+	b[copy(b[:], name)] = ':'
+	if f, n := fieldAt(b[:]); n == len(name) {
+		return f
 	}
 	return FieldOther
 }

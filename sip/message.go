@@ -24,14 +24,17 @@ const (
 // MaxStartLine and MaxHeader together do.
 type line struct {
 	start   uint16 // first byte of the name
-	nameEnd uint16 // behind the name
 	val     uint16 // first byte of the value, behind white space and folding
 	end     uint16 // behind the value, before trailing white space
-	next    uint16 // behind the line end
 	field   Field
+	nameLen uint8 // length of the name, longName when it does not fit
 }
 
-const inlineLines = 32
+const (
+	inlineLines = 32
+	longName    = 255
+	lateLine    = 255 // in Message.first: the line is this one or stands below it
+)
 
 // Message is one SIP request or response: its bytes and an index of them. The bytes never change;
 // what is to be sent differently is asked for with [Message.Edit].
@@ -40,29 +43,41 @@ const inlineLines = 32
 // at once after its reader has touched TopVia, From, To, CSeq and URI; Validate touches them all.
 // The Message must not be copied. Its memory can be given back with [Message.Release].
 type Message struct {
-	raw    string
-	method string // empty in a response
-	target string // Request-URI as written
-	reason string // Reason-Phrase as written
-	status int16  // 0 in a request
-	header uint16 // start of the header section
-	odd    bool   // the SIP-Version is not in upper case
-	free   bool   // it was released
-	body   int    // start of the body
+	facts
 
-	count    int               // header field lines
-	first    [numFields]uint16 // the number of the first line of each kind, plus one
-	repeated uint64            // a bit for each kind that has more than one line
-	lines    [inlineLines]line
-	more     []line
+	// first and lines are written before they are read, and are never cleared: first is good for the
+	// kinds in present, lines up to count.
+	first [numFields]uint8 // the number of the first line of each kind
+	lines [inlineLines]line
 
-	// Owned by the goroutine that read the message, until it has touched them.
+	// Owned by the goroutine that read the message, until it has touched them. Each is empty while its
+	// state is untouched.
+	via      Via
+	from, to NameAddr
+	cseq     CSeq
+	uri      URI
+}
+
+// facts is what is cleared between two uses of a Message.
+type facts struct {
+	raw      string
+	more     []line // the lines behind the inline ones
+	present  uint64 // a bit for each kind of which there is a line
+	repeated uint64 // a bit for each kind that has more than one line
+	body     int    // start of the body
+
+	count       uint16 // header field lines
+	header      uint16 // start of the header section
+	methodEnd   uint16 // 0 in a response
+	targetStart uint16 // where the Request-URI stands
+	targetEnd   uint16 //
+	reason      uint16 // start of the Reason-Phrase, which ends before the header section
+	status      int16  // 0 in a request
+	odd         bool   // the SIP-Version is not in upper case
+	free        bool   // it was released
+
 	viaState, fromState, toState, cseqState, uriState parseState
-	via                                               Via
 	viaStart, viaEnd                                  uint16 // where via stands
-	from, to                                          NameAddr
-	cseq                                              CSeq
-	uri                                               URI
 }
 
 type parseState uint8
@@ -83,7 +98,7 @@ func (m *Message) IsRequest() bool { return m.status == 0 }
 // the message has neither.
 func (m *Message) Method() string {
 	if m.status == 0 {
-		return m.method
+		return m.raw[:m.methodEnd]
 	}
 	c, err := m.CSeq()
 	if err != nil {
@@ -93,13 +108,18 @@ func (m *Message) Method() string {
 }
 
 // RequestURI returns the Request-URI as written; empty in a response.
-func (m *Message) RequestURI() string { return m.target }
+func (m *Message) RequestURI() string { return m.raw[m.targetStart:m.targetEnd] }
 
 // StatusCode returns the Status-Code of a response, 0 for a request.
 func (m *Message) StatusCode() int { return int(m.status) }
 
 // Reason returns the Reason-Phrase of a response as written; it may be empty.
-func (m *Message) Reason() string { return m.reason }
+func (m *Message) Reason() string {
+	if m.status == 0 {
+		return ""
+	}
+	return m.raw[m.reason : m.header-uint16(len("\r\n"))]
+}
 
 // Body returns the message body, which may hold any bytes.
 func (m *Message) Body() string { return m.raw[m.body:] }
@@ -123,8 +143,13 @@ func (m *Message) nextLine(f Field, i int) int {
 	if m.repeated&(1<<f) == 0 {
 		return -1
 	}
-	for ; i < m.count; i++ {
-		if m.line(i).field == f {
+	for inline := min(int(m.count), inlineLines); i < inline; i++ {
+		if m.lines[i].field == f {
+			return i
+		}
+	}
+	for ; i < int(m.count); i++ {
+		if m.more[i-inlineLines].field == f {
 			return i
 		}
 	}
@@ -133,14 +158,44 @@ func (m *Message) nextLine(f Field, i int) int {
 
 // firstLine returns the number of the first line of the kind, or -1.
 func (m *Message) firstLine(f Field) int {
-	if f >= numFields {
+	if m.present&(1<<f) == 0 {
 		return -1
 	}
-	return int(m.first[f]) - 1
+	i := int(m.first[f])
+	if i == lateLine {
+		for m.line(i).field != f {
+			i++
+		}
+	}
+	return i
+}
+
+// nameEnd returns the position behind the name of a line.
+func (m *Message) nameEnd(l *line) int {
+	i := int(l.start) + int(l.nameLen)
+	if l.nameLen == longName {
+		for is(m.raw[i], charToken) {
+			i++
+		}
+	}
+	return i
+}
+
+// next returns the position behind the line end: behind the value stands nothing but white space.
+func (m *Message) next(l *line) int {
+	s, i := m.raw, int(l.end)
+	for {
+		for s[i] != '\n' {
+			i++
+		}
+		if i++; i == len(s) || s[i] != ' ' && s[i] != '\t' {
+			return i
+		}
+	}
 }
 
 func (m *Message) value(l *line) string { return m.raw[l.val:l.end] }
-func (m *Message) name(l *line) string  { return m.raw[l.start:l.nameEnd] }
+func (m *Message) name(l *line) string  { return m.raw[l.start:m.nameEnd(l)] }
 
 // Count returns how many header field lines of the kind there are, not counting commas.
 func (m *Message) Count(f Field) int {
@@ -178,7 +233,7 @@ func (m *Message) Header(name string) (string, bool) {
 // trimmed, with folding left in.
 func (m *Message) Lines() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for i := 0; i < m.count; i++ {
+		for i := 0; i < int(m.count); i++ {
 			if l := m.line(i); !yield(m.name(l), m.value(l)) {
 				return
 			}

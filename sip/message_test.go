@@ -64,8 +64,8 @@ func TestParseStartLine(t *testing.T) {
 			if (err != nil) != c.err || errors.Is(err, ErrVersion) != c.version {
 				t.Fatalf("error %v", err)
 			}
-			if m.method != c.method || m.RequestURI() != c.target || m.StatusCode() != c.status || m.Reason() != c.reason {
-				t.Errorf("got %q %q %d %q", m.method, m.RequestURI(), m.StatusCode(), m.Reason())
+			if m.raw[:m.methodEnd] != c.method || m.RequestURI() != c.target || m.StatusCode() != c.status || m.Reason() != c.reason {
+				t.Errorf("got %q %q %d %q", m.Method(), m.RequestURI(), m.StatusCode(), m.Reason())
 			}
 			if m.CallID() != "x" {
 				t.Error("header section was not read")

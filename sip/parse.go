@@ -1,5 +1,10 @@
 package sip
 
+import (
+	"strings"
+	"unsafe"
+)
+
 // Parse indexes one message (RFC 3261, Section 7) and finds the end of its body
 // (RFC 3261, Section 18.3).
 //
@@ -86,7 +91,7 @@ func (p *parser) requestLine(s string) bool {
 		p.fail(part, "no method", nil)
 		return false
 	}
-	p.m.method = s[:i]
+	p.m.methodEnd = uint16(i)
 	if i > MaxToken {
 		p.fail(part, "method is too long", ErrTooLong)
 	}
@@ -95,18 +100,15 @@ func (p *parser) requestLine(s string) bool {
 		j--
 	}
 	if j == i+1 {
-		p.m.target = s[j:]
+		p.m.targetStart, p.m.targetEnd = uint16(j), uint16(len(s))
 		p.fail(part, "no SIP version", nil)
 		return true
 	}
-	p.m.target = s[i+1 : j-1]
+	p.m.targetStart, p.m.targetEnd = uint16(i+1), uint16(j-1)
 	p.version(s[j:])
 	// Exactly one space stands between the parts, and none in the Request-URI: RFC 3261, Section 7.1.
-	for k := i + 1; k < j-1; k++ {
-		if s[k] <= ' ' {
-			p.fail(part, "white space in or around the Request-URI", nil)
-			break
-		}
+	if t := s[i+1 : j-1]; strings.IndexByte(t, ' ') >= 0 || strings.IndexByte(t, '\t') >= 0 {
+		p.fail(part, "white space in or around the Request-URI", nil)
 	}
 	if i+1 >= j-1 {
 		p.fail(part, "no Request-URI", nil)
@@ -133,9 +135,7 @@ func (p *parser) statusLine(s string) bool {
 		return false
 	}
 	p.m.status = int16(code)
-	if len(s) > i+5 {
-		p.m.reason = s[i+5:]
-	}
+	p.m.reason = uint16(min(i+5, len(s)))
 	return true
 }
 
@@ -182,10 +182,33 @@ func (p *parser) headerSection() bool {
 			p.fail(part, "too many header field lines", ErrTooLong)
 			return false
 		}
-		if !p.headerLine(limit) {
+		if !p.plainLine(limit) && !p.headerLine(limit) {
 			return false
 		}
 	}
+}
+
+// plainLine indexes a header field line as most are: a known name, a colon right behind it, and a
+// value that begins and ends on the line and holds no control character. It returns false and has
+// done nothing when the line is another one.
+func (p *parser) plainLine(limit int) bool {
+	raw, start := p.raw, p.pos
+	f, n := fieldAt(unsafe.Slice(unsafe.StringData(raw), len(raw))[start:])
+	if n == 0 {
+		return false
+	}
+	i := start + n + 1
+	if i < len(raw) && raw[i] == ' ' {
+		i++
+	}
+	end := nextControl(raw, i)
+	if end+2 >= len(raw) || end+2 > limit || raw[end] != '\r' || raw[end+1] != '\n' ||
+		raw[end+2] == ' ' || raw[end+2] == '\t' || raw[i] == ' ' || raw[end-1] == ' ' {
+		return false
+	}
+	p.pos = end + 2
+	p.m.add(line{start: uint16(start), val: uint16(i), end: uint16(end), field: f, nameLen: uint8(n)})
+	return true
 }
 
 // headerLine indexes one header field line with its folding (RFC 3261, Section 7.3.1). A line that
@@ -226,8 +249,8 @@ func (p *parser) headerLine(limit int) bool {
 	}
 	f := FieldOf(raw[start:nameEnd])
 	p.m.add(line{
-		start: uint16(start), nameEnd: uint16(nameEnd), val: uint16(val), end: uint16(stop),
-		next: uint16(p.pos), field: f,
+		start: uint16(start), val: uint16(val), end: uint16(stop),
+		field: f, nameLen: uint8(min(nameEnd-start, longName)),
 	})
 	return true
 }
@@ -295,17 +318,20 @@ func (q *quoting) pair(s string, at int) bool {
 
 // add appends a line to the index.
 func (m *Message) add(l line) {
-	if m.count < inlineLines {
-		m.lines[m.count] = l
+	i := m.count
+	m.count++
+	if i < inlineLines {
+		m.lines[i] = l
 	} else {
 		m.more = append(m.more, l)
 	}
-	m.count++
-	if m.first[l.field] == 0 {
-		m.first[l.field] = uint16(m.count)
-	} else {
-		m.repeated |= 1 << l.field
+	bit := uint64(1) << l.field
+	if m.present&bit != 0 {
+		m.repeated |= bit
+		return
 	}
+	m.present |= bit
+	m.first[l.field] = uint8(min(i, lateLine))
 }
 
 // cutBody finds the end of the body (RFC 3261, Section 18.3).

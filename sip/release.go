@@ -29,8 +29,28 @@ func (m *Message) Release() {
 	if m.free {
 		return // two Parses would get the same memory
 	}
-	*m = Message{free: true} // neither holds on to the bytes nor lets anybody read them
+	m.forget()
 	messages.Put(m)
+}
+
+// forget clears the Message, so that it neither holds on to the bytes nor lets anybody read them.
+func (m *Message) forget() {
+	if m.viaState != untouched {
+		m.via = Via{}
+	}
+	if m.fromState != untouched {
+		m.from = NameAddr{}
+	}
+	if m.toState != untouched {
+		m.to = NameAddr{}
+	}
+	if m.cseqState != untouched {
+		m.cseq = CSeq{}
+	}
+	if m.uriState != untouched {
+		m.uri = URI{}
+	}
+	m.facts = facts{free: true}
 }
 
 // newMessage returns an empty Message, if possible one that was released.
@@ -46,11 +66,8 @@ func (m *Message) poison() {
 	if m.free {
 		panic("sip: message is released twice")
 	}
-	*m = Message{
-		free: true, method: "released", target: "released", reason: "released", body: 1, count: 1,
-		lines: [inlineLines]line{{start: 1, nameEnd: 2, val: 3, end: 5, next: 7}},
-	}
-	for f := range m.first {
-		m.first[f] = 1
-	}
+	m.forget()
+	m.methodEnd, m.targetEnd, m.body, m.count, m.present = 1, 1, 1, 1, ^uint64(0)
+	m.lines[0] = line{start: 1, val: 3, end: 5, nameLen: 1}
+	m.first = [numFields]uint8{}
 }

@@ -10,6 +10,7 @@ func TestUseAfterRelease(t *testing.T) {
 		"value":  func(m *Message) { m.Value(FieldSubject) },
 		"header": func(m *Message) { m.Header("X-Any") },
 		"body":   func(m *Message) { m.Body() },
+		"uri":    func(m *Message) { m.URI() },
 		"via":    func(m *Message) { m.TopVia() },
 		"from":   func(m *Message) { m.From() },
 		"to":     func(m *Message) { m.To() },

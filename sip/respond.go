@@ -25,7 +25,7 @@ func AppendResponse(dst []byte, req *Message, status int, reason, toTag string, 
 	dst = append(dst, "\r\n"...)
 	for i := req.firstLine(FieldVia); i >= 0; i = req.nextLine(FieldVia, i+1) {
 		l := req.line(i)
-		dst = req.appendRaw(dst, int(l.start), int(l.next))
+		dst = req.appendRaw(dst, int(l.start), req.next(l))
 	}
 	dst = req.appendFirst(dst, FieldFrom)
 	if i := req.firstLine(FieldTo); i >= 0 {
@@ -52,7 +52,7 @@ func AppendResponse(dst []byte, req *Message, status int, reason, toTag string, 
 func (m *Message) appendFirst(dst []byte, f Field) []byte {
 	if i := m.firstLine(f); i >= 0 {
 		l := m.line(i)
-		dst = append(dst, m.raw[l.start:l.next]...)
+		dst = append(dst, m.raw[l.start:m.next(l)]...)
 	}
 	return dst
 }
@@ -118,7 +118,7 @@ func AppendCancel(dst []byte, sent *Message, extra ...Line) []byte {
 func appendDerived(dst []byte, sent *Message, method string, to *Message) []byte {
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
-	dst = append(dst, sent.target...)
+	dst = append(dst, sent.RequestURI()...)
 	dst = append(dst, " SIP/2.0\r\nVia: "...)
 	if start, end, ok := sent.viaValue(); ok {
 		dst = sent.appendRaw(dst, start, end)
@@ -126,7 +126,7 @@ func appendDerived(dst []byte, sent *Message, method string, to *Message) []byte
 	dst = append(dst, "\r\nMax-Forwards: 70\r\n"...)
 	for i := sent.firstLine(FieldRoute); i >= 0; i = sent.nextLine(FieldRoute, i+1) {
 		l := sent.line(i)
-		dst = append(dst, sent.raw[l.start:l.next]...)
+		dst = append(dst, sent.raw[l.start:sent.next(l)]...)
 	}
 	dst = sent.appendFirst(dst, FieldFrom)
 	dst = to.appendFirst(dst, FieldTo)

@@ -231,11 +231,11 @@ func (m *Message) URI() (*URI, error) {
 	if m.uriState == parsed {
 		return &m.uri, nil
 	}
-	if m.uriState == untouched && m.uri.Parse(m.target) == nil {
+	if m.uriState == untouched && m.uri.Parse(m.RequestURI()) == nil {
 		m.uriState = parsed
 		return &m.uri, nil
 	}
 	m.uriState = broken
 	var u URI
-	return nil, u.Parse(m.target)
+	return nil, u.Parse(m.RequestURI())
 }

@@ -48,7 +48,7 @@ func (m *Message) Validate() error {
 	if !m.IsRequest() {
 		return nil
 	}
-	if c.Method != m.method {
+	if c.Method != m.Method() {
 		return bad("CSeq", "method is not that of the request")
 	}
 	if _, _, err := m.MaxForwards(); err != nil {

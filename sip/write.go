@@ -12,43 +12,64 @@ import (
 func (e *Edit) AppendTo(dst []byte) []byte {
 	m := e.m
 	e.unfoldLength()
-	var room [64]uint16
+	n, used := e.n, e.used
+	if m.odd {
+		from := 0
+		if m.status == 0 {
+			from = int(m.header) - len("SIP/2.0\r\n")
+		}
+		e.text(from, from+len("SIP/2.0"), []string{"SIP/2.0"})
+	}
+	var room [16]uint64
 	order := room[:0]
+	if e.n > len(room) {
+		order = make([]uint64, 0, e.n)
+	}
 	for i := 0; i < e.n; i++ {
 		k := len(order)
-		order = append(order, uint16(i))
+		key := e.key(i)
+		order = append(order, key)
 		if e.n > len(room) {
 			continue
 		}
-		for ; k > 0 && e.less(uint16(i), order[k-1]); k-- {
+		for ; k > 0 && key < order[k-1]; k-- {
 			order[k] = order[k-1]
 		}
-		order[k] = uint16(i)
+		order[k] = key
 	}
 	if e.n > len(room) {
-		slices.SortStableFunc(order, func(a, b uint16) int {
-			switch {
-			case e.less(a, b):
-				return -1
-			case e.less(b, a):
-				return 1
-			}
-			return 0
-		})
+		slices.Sort(order)
 	}
-	pos := 0
-	if m.odd {
-		if m.status != 0 {
-			dst, pos = append(dst, "SIP/2.0"...), len("SIP/2.0")
-		} else {
-			end := int(m.header) - len("\r\n")
-			e.text(end-len("SIP/2.0"), end, "SIP/2.0")
-			out := e.appendOdd(dst, order)
-			e.n--
-			return out
-		}
+	if cap(dst)-len(dst) < len(m.raw) {
+		const added = len("Content-Length: 262144\r\n;received=;rport=65535") + len("2001:db8:1111:2222:3333:4444:5555:6666")
+		dst = slices.Grow(dst, len(m.raw)+e.used+len(e.spill)+added)
 	}
-	return e.appendOps(dst, pos, order)
+	dst = e.appendOps(dst, order)
+	e.n, e.used = n, used
+	return dst
+}
+
+// key orders changes by position, insertions before the rest, and insertions among themselves: those
+// to the front from the last to the first, the others as they were made. The number of the change
+// stands in its last 32 bits, negated in those to the front.
+func (e *Edit) key(i int) uint64 {
+	o := e.at(i)
+	pos := uint64(o.pos) << 48
+	switch {
+	case o.kind == opFront:
+		return pos | uint64(^uint32(i))
+	case o.kind.inserts():
+		return pos | 1<<32 | uint64(i)
+	}
+	return pos | 2<<32 | uint64(i)
+}
+
+// keyed returns the change that a key was made for.
+func (e *Edit) keyed(key uint64) *op {
+	if key>>32&3 == 0 {
+		return e.at(int(^uint32(key)))
+	}
+	return e.at(int(uint32(key)))
 }
 
 // unfoldLength brings Content-Length onto one line (RFC 3261, Section 7.3.1): a receiver that does not know folding
@@ -59,62 +80,41 @@ func (e *Edit) unfoldLength() {
 		return
 	}
 	l := e.m.line(i)
-	from, to := int(l.nameEnd), int(l.next)-len("\r\n")
+	from, to := e.m.nameEnd(l), e.m.next(l)-len("\r\n")
 	if strings.IndexByte(e.m.raw[from:to], '\n') < 0 {
 		return
 	}
 	for i := 0; i < e.n; i++ {
-		if o := e.at(i); o.kind != opInsert && int(o.end) > int(l.start) && int(o.pos) < int(l.next) && int(o.pos) != from {
+		if o := e.at(i); !o.kind.inserts() && int(o.end) > int(l.start) && int(o.pos) < e.m.next(l) && int(o.pos) != from {
 			return // it is changed or cut
 		}
 	}
-	e.text(from, to, ": "+e.m.value(l))
+	e.text(from, to, []string{": ", e.m.value(l)})
 }
 
-// appendOdd writes a request whose version is in lower case: the last change mends it and stands
-// behind the one of the Request-URI, before all others.
-func (e *Edit) appendOdd(dst []byte, order []uint16) []byte {
-	last := uint16(e.n - 1)
-	k := 0
-	for k < len(order) && e.less(order[k], last) {
-		k++
-	}
-	return e.appendOps(dst, 0, slices.Insert(slices.Clone(order), k, last))
-}
-
-// less orders changes by position, insertions before the rest, and insertions among themselves.
-func (e *Edit) less(i, j uint16) bool {
-	a, b := e.at(int(i)), e.at(int(j))
-	if a.pos != b.pos {
-		return a.pos < b.pos
-	}
-	if (a.kind == opInsert) != (b.kind == opInsert) {
-		return a.kind == opInsert
-	}
-	return a.order < b.order
-}
-
-func (e *Edit) appendOps(dst []byte, pos int, order []uint16) []byte {
-	m := e.m
+func (e *Edit) appendOps(dst []byte, order []uint64) []byte {
+	m, pos := e.m, 0
 	end := m.headerEnd()
-	length := m.firstLine(FieldContentLength) >= 0
-	for _, i := range order {
-		o := e.at(int(i))
+	lengthAt := -1
+	if i := m.firstLine(FieldContentLength); i >= 0 {
+		lengthAt = int(m.line(i).start)
+	}
+	length := lengthAt >= 0
+	for _, key := range order {
+		o := e.keyed(key)
 		if int(o.pos) < pos {
 			continue // inside what an earlier change took away
 		}
 		dst = m.appendRaw(dst, pos, int(o.pos))
 		pos = int(o.end)
-		switch o.kind {
-		case opText:
-			dst = appendText(dst, o.value)
-		case opInsert:
-			dst = appendLine(dst, o.name, o.value)
+		switch {
+		case o.kind == opText:
+			dst = append(dst, e.written(o)...)
+		case o.kind == opCut:
+			length = length && int(o.pos) != lengthAt
+		default:
+			dst = append(dst, e.written(o)...)
 			length = length || o.field == FieldContentLength
-		case opCut:
-			if l := m.firstLine(FieldContentLength); l >= 0 && int(o.pos) == int(m.line(l).start) {
-				length = false
-			}
 		}
 	}
 	if pos < end {
