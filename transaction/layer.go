@@ -35,6 +35,9 @@ type Config struct {
 	// OwnSentBy reports whether the sent-by of a Via is one that this element writes. A response whose top
 	// Via has another is dropped: RFC 3261, Section 18.1.2. Nil: all are taken.
 	OwnSentBy func(via *sip.Via) bool
+	// Overloaded says that more comes in than can be handled. While it does, requests outside of dialogs are answered
+	// 503 with RetryAfter, without a transaction; what belongs to calls in progress goes on. Nil: never.
+	Overloaded func() bool
 	// Logger for what an operator should see. Nil: nothing is logged.
 	Logger *slog.Logger
 }
@@ -58,6 +61,7 @@ type Layer struct {
 type turned struct {
 	refused     atomic.Uint64 // 503
 	overShare   atomic.Uint64 // of them, those for a spent Share
+	overload    atomic.Uint64 // of them, those that came while Config.Overloaded said so
 	unmatched   atomic.Uint64 // CANCEL answered 481
 	unreadable  atomic.Uint64 // no Via or CSeq to match by
 	undelivered atomic.Uint64 // Send failed
@@ -171,20 +175,26 @@ func (l *Layer) expire(s *shard, now tick, due []dueWork) []dueWork {
 	return due
 }
 
-// refuse answers a request for which there is no room, and leaves no state. spent is the share that is used up, nil
-// when there is no room for anybody.
-func (l *Layer) refuse(m *sip.Message, src *Source, k serverKey, spent *Share) {
+// refuse answers 503 without a transaction, and logs why, from time to time.
+func (l *Layer) refuse(m *sip.Message, src *Source, k serverKey, why string, limit int64) {
 	l.turned.refused.Add(1)
 	now := int64(l.clock.now())
 	if last := l.turned.warned.Load(); !l.draining.Load() && (last == 0 || now-last > int64(10*time.Second)) && l.turned.warned.CompareAndSwap(last, max(now, 1)) {
-		if peer := cmp.Or(src.Peer, src.Remote.String()); spent != nil {
-			l.cfg.Logger.Warn("too many transactions of one source or identity, which is answered 503", "peer", peer, "limit", spent.limit)
-		} else {
-			l.cfg.Logger.Warn("too many transactions, answering 503", "peer", peer, "limit", l.cfg.MaxTransactions)
+		attrs := []any{"peer", cmp.Or(src.Peer, src.Remote.String())}
+		if limit > 0 {
+			attrs = append(attrs, "limit", limit)
 		}
+		l.cfg.Logger.Warn(why+", answering 503", attrs...)
 	}
 	seconds := strconv.Itoa(max(1, int(l.cfg.RetryAfter/time.Second)))
 	l.answer(m, src, 503, l.tag(k, m), sip.Line{Name: "Retry-After", Value: seconds})
+}
+
+// refusedBefore reports whether an ACK is for a response of refuse, which kept nothing: its tag is made from the request
+// alone, and the ACK has the same branch (RFC 3261, Section 8.2.7, and RFC 3261, Section 17.1.1.3).
+func (l *Layer) refusedBefore(m *sip.Message, k serverKey) bool {
+	t := tag(m.To())
+	return t != "" && t == l.tag(k, m)
 }
 
 // answer sends a response that belongs to no transaction.

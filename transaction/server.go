@@ -56,12 +56,17 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 		return
 	case chain >= maxChain || l.live[1].Load() >= int64(l.cfg.MaxTransactions) || l.draining.Load():
 		sh.mu.Unlock()
-		l.refuse(m, src, k, nil)
+		l.refuse(m, src, k, "too many transactions", int64(l.cfg.MaxTransactions))
 		return
 	case spent != nil:
 		sh.mu.Unlock()
 		l.turned.overShare.Add(1)
-		l.refuse(m, src, k, spent)
+		l.refuse(m, src, k, "too many transactions of one source or identity", spent.limit)
+		return
+	case l.cfg.Overloaded != nil && tag(m.To()) == "" && l.cfg.Overloaded():
+		sh.mu.Unlock()
+		l.turned.overload.Add(1)
+		l.refuse(m, src, k, "more comes in than can be handled", 0)
 		return
 	}
 	s := l.newServer(k, method, m, src, by)
@@ -114,7 +119,7 @@ func (l *Layer) ack(m *sip.Message, src *Source) {
 		acts = s.step(event{kind: evAck}, l.clock.now())
 	}
 	sh.mu.Unlock()
-	if acts&passAck != 0 {
+	if acts&passAck != 0 && (s != nil || !l.refusedBefore(m, k)) {
 		l.cfg.User.Ack(m, src)
 	}
 }

@@ -18,6 +18,7 @@ type Stats struct {
 	Undelivered uint64    // messages that a flow did not take
 	Refused     uint64    // requests answered 503, and Starts refused, for want of room or because of Drain
 	OverShare   uint64    // of them, requests from a party that has all that it may have (Source.Shares)
+	Overload    uint64    // of them, requests that came while Config.Overloaded said so
 	Unmatched   uint64    // CANCELs answered 481
 	Reconnected uint64    // CANCELs and ACKs that a new connection was asked for
 	Lost        uint64    // CANCELs and ACKs that could not be sent at all
@@ -30,6 +31,7 @@ func (l *Layer) Stats() Stats {
 		Undelivered: l.turned.undelivered.Load(),
 		Refused:     l.turned.refused.Load(),
 		OverShare:   l.turned.overShare.Load(),
+		Overload:    l.turned.overload.Load(),
 		Unmatched:   l.turned.unmatched.Load(),
 		Reconnected: l.turned.reconnected.Load(),
 		Lost:        l.turned.lost.Load(),

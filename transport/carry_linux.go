@@ -89,17 +89,18 @@ func (s *stream) giveBack() error {
 var _ carried = (*Conn)(nil)
 
 // ready reads once, and handles what has come. More makes the loop call it again.
-func (c *Conn) ready(in, out bool) bool {
+func (c *Conn) ready(in, out bool) (more, stay bool) {
 	if out {
 		c.writable()
 	}
 	if !in {
-		return true
+		return false, true
 	}
 	waited := c.stream.fetch()
 	if errors.Is(waited, errNoData) {
-		return true
+		return false, true
 	}
+	more = c.stream.held != nil && len(c.stream.held.b) == cap(c.stream.held.b)
 	err := c.turn(waited)
 	if err == nil && c.State() < Closing {
 		if c.noteDeadline() {
@@ -110,12 +111,12 @@ func (c *Conn) ready(in, out bool) bool {
 				c.stream.own.watch(c)
 			}
 		}
-		return true
+		return more, true
 	}
 	if c.verdict == nil {
 		c.verdict = err
 	}
-	return false
+	return false, false
 }
 
 // left hands c back to its goroutine.

@@ -20,6 +20,8 @@ type loop struct {
 	bell int // of an eventfd, which ends a wait
 	done chan struct{}
 
+	strain strain
+
 	// The fields below are owned by the goroutine of the loop.
 	events  []unix.EpollEvent
 	yielded time.Time
@@ -44,9 +46,9 @@ type leaver struct {
 
 // carried is a socket in a loop. Its methods are called by the goroutine of the loop.
 type carried interface {
-	// ready is told that the socket has bytes or an error, or takes bytes again. It reports false when the loop
-	// is not to carry it any more.
-	ready(in, out bool) bool
+	// ready is told that the socket has bytes or an error, or takes bytes again. It reports whether it has left
+	// some unread, as far as it can tell, and whether the loop is to carry it any more.
+	ready(in, out bool) (more, stay bool)
 	// left is the last call: the loop will not come back to it.
 	left()
 }
@@ -163,7 +165,7 @@ func (l *loop) run() {
 	ready := make([]carried, eventsAtOnce)
 	timeout := -1
 	for {
-		n, err := unix.EpollWait(l.poll, l.events, timeout)
+		n, err := l.wait(timeout)
 		if err != nil {
 			n = 0 // interrupted
 		}
@@ -182,17 +184,21 @@ func (l *loop) run() {
 		l.mu.Unlock()
 
 		l.t.batch.begin()
+		left := n == len(l.events)
 		for i := range n {
 			if s := ready[i]; s != nil {
 				ev := l.events[i].Events
 				out := ev&unix.EPOLLOUT != 0
-				if !s.ready(ev&^unix.EPOLLOUT != 0, out) {
+				more, stay := s.ready(ev&^unix.EPOLLOUT != 0, out)
+				if !stay {
 					l.leave(l.events[i].Fd, s)
 				}
+				left = left || more
 				ready[i] = nil
 			}
 		}
 		l.t.batch.end()
+		l.strain.turned(left)
 
 		l.yield()
 		var stopped bool
@@ -200,6 +206,17 @@ func (l *loop) run() {
 			return
 		}
 	}
+}
+
+// wait waits for events. Where something seemed to have been left unread it looks first whether that is so.
+func (l *loop) wait(timeout int) (int, error) {
+	if l.strain.since.Load() != 0 {
+		if n, err := unix.EpollWait(l.poll, l.events, 0); n > 0 || err != nil {
+			return n, err
+		}
+		l.strain.turned(false)
+	}
+	return unix.EpollWait(l.poll, l.events, timeout)
 }
 
 // yieldAfter is less than the 10 ms after which Go's scheduler takes the processor away from a goroutine that does

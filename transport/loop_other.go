@@ -23,6 +23,8 @@ func (*descriptor) close() bool             { return false }
 func (*Transport) startLoops() []*loop { return nil }
 func stopLoops([]*loop)                {}
 
+func (*Transport) strained(time.Time) bool { return false }
+
 func (*Transport) loopFor(uint64) *loop { return nil }
 
 func (*Conn) carry() (bool, error) { return false, nil }

@@ -1,5 +1,7 @@
 package transport
 
+import "time"
+
 // startLoops makes the loops and starts them. Without them the transport works as well, and costs more.
 func (t *Transport) startLoops() []*loop {
 	loops, err := newLoops(t, max(0, t.cfg.Loops))
@@ -32,4 +34,16 @@ func (t *Transport) loopFor(n uint64) *loop {
 		return nil
 	}
 	return (*loops)[n%uint64(len(*loops))]
+}
+
+// strained reports whether more comes in than a loop can handle.
+func (t *Transport) strained(now time.Time) bool {
+	if loops := t.loops.Load(); loops != nil {
+		for _, l := range *loops {
+			if l.strain.stands(now) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -70,23 +70,23 @@ var _ carried = (*udpSocket)(nil)
 func (s *udpSocket) left() { close(s.gone) }
 
 // ready reads datagrams, as many as are there and one call brings.
-func (s *udpSocket) ready(bool, bool) bool {
+func (s *udpSocket) ready(bool, bool) (more, stay bool) {
 	g := s.gather
 	n, err := s.own.gather(g)
 	if err != nil {
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			return false
+			return false, false
 		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		default:
 			s.t.count.datagramErrs.Add(1) // an ICMP error for something that was sent
 		}
-		return true
+		return false, true
 	}
 	for i := range n {
 		s.datagram(g.buffers[i][:g.headers[i].n], addrPortOf(&g.names[i]))
 	}
-	return true
+	return n == datagramsAtOnce, true
 }
 
 // gather fills g.

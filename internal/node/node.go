@@ -87,6 +87,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		MaxTransactions: cfg.Limits.Transactions,
 		Reconnect:       n.reconnect,
 		TimedOut:        n.timedOut,
+		Overloaded:      n.net.Overloaded,
 		Logger:          log,
 	})
 	n.core = proxy.New(proxy.Config{
