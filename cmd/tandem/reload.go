@@ -30,6 +30,7 @@ func (c *serveCommand) reload(n *node.Node, log *slog.Logger) error {
 		notify("READY=1\nSTATUS=reload refused: " + lines[0])
 		return err
 	}
+	c.collector.apply(cfg.Memory, log)
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "err", w.String())
 	}

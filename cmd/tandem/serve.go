@@ -18,7 +18,8 @@ import (
 type serveCommand struct {
 	Config string `placeholder:"FILE" help:"The configuration. Without it: a development proxy on loopback with a certification authority of its own."`
 
-	state string // directory of the development proxy
+	state     string // directory of the development proxy
+	collector collector
 }
 
 // Help is shown by `tandem serve --help`.
@@ -48,6 +49,8 @@ func (c *serveCommand) Run() error {
 	level.Set(cfg.Log.Level)
 	log := newLogger(cfg.Log.JSON, level, os.Stderr)
 	c.greet(cfg, log)
+	c.collector.apply(cfg.Memory, log)
+	defer c.collector.release()
 	n, err := node.New(cfg, node.Options{Logger: log, Level: level, Version: version()})
 	if err != nil {
 		return &settingsError{cfg.File, err}

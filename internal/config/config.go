@@ -46,6 +46,8 @@ type Config struct {
 	Limits Limits
 	// Timers holds the waiting times, those of RFC 3261, Section 17 among them.
 	Timers Timers
+	// Memory says how much memory is spent to collect garbage less often.
+	Memory Memory
 	// Warnings lists what is suspicious and yet no error, such as a certificate about to expire.
 	Warnings []Problem
 
@@ -213,6 +215,16 @@ type Timers struct {
 	Recycle time.Duration
 }
 
+// Memory says how much memory is spent to collect garbage less often. Sizes are in bytes.
+type Memory struct {
+	// Limit is what Go's runtime tries to stay below, as GOMEMLIMIT; 0: no limit.
+	Limit int
+	// GCPercent is how much of what is alive may be allocated before the next collection, as GOGC.
+	GCPercent int
+	// GCHeadroom is what may be allocated before the next collection when that is more.
+	GCHeadroom int
+}
+
 // defaults returns what an empty file would mean, were it valid.
 func defaults() *Config {
 	return &Config{
@@ -262,5 +274,6 @@ func defaults() *Config {
 			Keepalive:  30 * time.Second,
 			Pong:       10 * time.Second, // RFC 5626, Section 4.4.1
 		},
+		Memory: Memory{GCPercent: 100, GCHeadroom: 24 << 20},
 	}
 }

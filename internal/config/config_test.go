@@ -43,6 +43,7 @@ func TestSampleHasDefaults(t *testing.T) {
 		{"log", got.Log, want.Log},
 		{"limits", got.Limits, want.Limits},
 		{"timers", got.Timers, want.Timers},
+		{"memory", got.Memory, want.Memory},
 		{"peers[0].alias", got.Peers[0].DeclineAlias, false},
 		{"peers[0].client_certificate", got.Peers[0].ServerAuthClient, false},
 		{"peers[0].dialog_identity", got.Peers[0].InheritIdentity, false},
@@ -66,7 +67,7 @@ func TestSampleHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{"", "admin", "trust", "domains", "access", "peers", "routes", "log", "limits", "timers"} {
+	for _, place := range []string{"", "admin", "trust", "domains", "access", "peers", "routes", "log", "limits", "timers", "memory"} {
 		text := "zzzzzzzzzz: 1\n"
 		switch place {
 		case "":

@@ -60,6 +60,7 @@ func (r *reader) config(root value, cfg *Config) {
 		{"log", func(v value) { v.readLog(&cfg.Log) }},
 		{"limits", func(v value) { v.readLimits(&cfg.Limits) }},
 		{"timers", func(v value) { v.readTimers(&cfg.Timers) }},
+		{"memory", func(v value) { v.readMemory(&cfg.Memory) }},
 	})
 	r.checkListen(cfg)
 	r.checkAdminSocket(cfg)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"math"
 	"time"
 )
 
@@ -89,4 +90,21 @@ func (v value) readInterval(to *time.Duration, high time.Duration) {
 		}
 		*to = d
 	}
+}
+
+// minMemory is the lowest limit of memory that leaves room for work: below it the collector would run all the time.
+const minMemory = 32 << 20
+
+// readMemory reads how much memory is spent to collect garbage less often.
+func (v value) readMemory(m *Memory) {
+	v.fields([]field{
+		{"limit", func(v value) {
+			v.readSize(&m.Limit, 0, min(1<<40, math.MaxInt))
+			if m.Limit > 0 && m.Limit < minMemory {
+				v.problem("%s is too little to work with: give %s or more, or 0 for no limit", sizeText(m.Limit), sizeText(minMemory))
+			}
+		}},
+		{"gc_percent", func(v value) { v.readInt(&m.GCPercent, 10, 1000) }},
+		{"gc_headroom", func(v value) { v.readSize(&m.GCHeadroom, 0, 1<<30) }},
+	})
 }

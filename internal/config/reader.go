@@ -170,14 +170,14 @@ func (v value) readInt(to *int, low, high int) {
 	}
 }
 
-// readSize reads a number of bytes from low to high, with KiB or MiB behind it or nothing.
+// readSize reads a number of bytes from low to high, with KiB, MiB or GiB behind it or nothing.
 func (v value) readSize(to *int, low, high int) {
 	s, ok := v.text()
 	if !ok {
 		return
 	}
 	digits, unit := strings.TrimSpace(s), 1
-	for suffix, n := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20} {
+	for suffix, n := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if d, found := strings.CutSuffix(digits, suffix); found {
 			digits, unit = strings.TrimSpace(d), n
 			break
@@ -185,7 +185,7 @@ func (v value) readSize(to *int, low, high int) {
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || n > high/unit || n*unit < low {
-		v.problem("%q is not a size from %s to %s: write bytes, or a number with KiB or MiB", s, sizeText(low), sizeText(high))
+		v.problem("%q is not a size from %s to %s: write bytes, or a number with KiB, MiB or GiB", s, sizeText(low), sizeText(high))
 		return
 	}
 	*to = n * unit
@@ -193,6 +193,8 @@ func (v value) readSize(to *int, low, high int) {
 
 func sizeText(n int) string {
 	switch {
+	case n >= 1<<30 && n%(1<<30) == 0:
+		return strconv.Itoa(n>>30) + "GiB"
 	case n >= 1<<20 && n%(1<<20) == 0:
 		return strconv.Itoa(n>>20) + "MiB"
 	case n >= 1<<10 && n%(1<<10) == 0:
