@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -89,8 +90,10 @@ type Resolver struct {
 	plans   cache[target, *plan]
 	records cache[question, *records]
 	marks   marks
-	counts  counts
-	queries chan struct{} // holds a token for each question on its way
+	// literals are answers for URIs with an IP address.
+	literals [256]atomic.Pointer[[1]sipaddr.Resolved]
+	counts   counts
+	queries  chan struct{} // holds a token for each question on its way
 
 	// source finds the source address for a destination (RFC 6724, Section 4); tests replace it.
 	source func(netip.Addr) netip.Addr
@@ -243,9 +246,20 @@ func (r *Resolver) Explain(ctx context.Context, u *sip.URI) (Answer, error) {
 	return a, nil
 }
 
-// literal is the answer for a URI with an IP address.
+// literal is the answer for a URI with an IP address. The latest are kept, for the slice in them.
 func (r *Resolver) literal(t target, addr netip.Addr) Answer {
-	return Answer{Addresses: []sipaddr.Resolved{resolved(addr, t.port, t.transport)}}
+	to := resolved(addr, t.port, t.transport)
+	h := uint32(to.Port()) ^ uint32(to.Transport)<<8
+	for _, x := range addr.As16() {
+		h = h*31 + uint32(x)
+	}
+	place := &r.literals[uint8(h^h>>8^h>>16)]
+	if list := place.Load(); list != nil && list[0] == to {
+		return Answer{Addresses: list[:]}
+	}
+	list := &[1]sipaddr.Resolved{to}
+	place.Store(list)
+	return Answer{Addresses: list[:]}
 }
 
 // answer throws the weights of a plan and sets back the addresses that fail.

@@ -63,6 +63,45 @@ func (t *Transport) Flow(h Hop, done func(Flow, alias.Decision, error)) {
 	}
 }
 
+// Ready returns what Flow would hand to done at once: a connection that stands open, or a datagram socket. It reports
+// false when Flow is to be called.
+func (t *Transport) Ready(h Hop) (Flow, bool) {
+	if h.To.Addr().Is4In6() || !sendable(h.To.AddrPort) {
+		return Flow{}, false
+	}
+	switch h.To.Transport {
+	case sipaddr.TLS:
+		set := t.domains.Load()
+		d := set.find(h.LocalDomain)
+		if d == nil || h.Reference == "" {
+			return Flow{}, false
+		}
+		d.mu.Lock()
+		c, dec := d.findLocked(h)
+		d.mu.Unlock()
+		if c == nil || c.source.Load().generation < set.generation {
+			return Flow{}, false
+		}
+		t.decided.add(dec.Reason)
+		return Flow{conn: c}, true
+	case sipaddr.TCP:
+		d := t.plainDomain(h.LocalDomain)
+		d.mu.Lock()
+		c := d.plain[h.To]
+		d.mu.Unlock()
+		if c == nil || c.State() != Open {
+			return Flow{}, false
+		}
+		t.decided.add(alias.NotTLS)
+		return Flow{conn: c}, true
+	case sipaddr.UDP:
+		if s := t.socketFor(h.To.Addr()); s != nil && h.Size <= maxUDPRequest {
+			return Flow{sock: s, to: h.To.AddrPort}, true
+		}
+	}
+	return Flow{}, false
+}
+
 // flowTLS looks into the alias table of the local domain. alone is set for a request that has
 // waited for the dial of another reference identity in vain.
 func (t *Transport) flowTLS(h Hop, alone bool, done func(Flow, alias.Decision, error)) {

@@ -39,7 +39,7 @@ func BenchmarkCall(b *testing.B) {
 	b.Run("cold", func(b *testing.B) {
 		r := newRig(b, 500*time.Millisecond)
 		r.calls(4096, 32000, nil)
-		r.measure(b, 4096, make([]byte, 4<<20))
+		r.measure(b, 4096, make([]byte, 1<<20))
 	})
 }
 

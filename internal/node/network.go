@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/proxy"
@@ -22,11 +23,15 @@ var _ proxy.Network = network{}
 
 // Locate applies RFC 3263: from what is known at once, else on a goroutine of its own.
 func (w network) Locate(u *sip.URI, done func(resolve.Answer, error)) {
-	finder := w.inForce.Load().finder
-	if a, ok := finder.Cached(u); ok {
+	if a, ok := w.inForce.Load().finder.Cached(u); ok {
 		done(a, nil)
 		return
 	}
+	w.lookUp(u, done)
+}
+
+// lookUp asks the DNS.
+func (w network) lookUp(u *sip.URI, done func(resolve.Answer, error)) {
 	select {
 	case w.lookups <- struct{}{}:
 	default:
@@ -37,6 +42,7 @@ func (w network) Locate(u *sip.URI, done func(resolve.Answer, error)) {
 	// Ends when the name has been looked up, which takes at most resolve.Config.LookupTimeout.
 	go func() {
 		defer w.pending.Done()
+		finder := w.inForce.Load().finder
 		a, err := finder.Resolve(context.Background(), u)
 		for errors.Is(err, resolve.ErrTemporary) && w.inForce.Load().finder != finder {
 			finder = w.inForce.Load().finder // a reload has put it in place, and ended the other's look-ups
@@ -53,6 +59,15 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 	if h.To.Transport.Secure() {
 		hop.Reference, hop.Basis = w.reference(h)
 	}
+	if f, ok := w.net.Ready(hop); ok {
+		done(w.flowOf(f, hop), nil)
+		return
+	}
+	w.dial(h, hop, done)
+}
+
+// dial has the transport make a connection.
+func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, error)) {
 	w.net.Flow(hop, func(f transport.Flow, _ alias.Decision, err error) {
 		if err != nil {
 			// The proxy tells of what it has sent; that nothing could be sent there is known here. Who is there
@@ -63,8 +78,45 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 			done(nil, connectError(h, err))
 			return
 		}
-		done(&flow{f, w.farEnd(f), hop}, nil)
+		done(w.flowOf(f, hop), nil)
 	})
+}
+
+// flowOf returns f together with what was judged about the far end. Requests that go the same way share one: each hop
+// has a place, which the latest takes.
+func (w network) flowOf(f transport.Flow, hop transport.Hop) *flow {
+	if !f.Reliable() || hop.To.Transport != sipaddr.UDP {
+		hop.Size = 0 // it matters to what was too large for a datagram alone
+	}
+	far := w.farEnd(f)
+	place := &w.flows[placeOf(hop.To)]
+	if last := place.Load(); last != nil && last.Flow == f && last.far == far && last.hop == hop {
+		return last
+	}
+	made := &flow{f, far, hop}
+	place.Store(made)
+	return made
+}
+
+// flows are the flows that were found of late.
+type flows [256]atomic.Pointer[flow]
+
+// placeOf returns the place of a hop to an address.
+func placeOf(to sipaddr.Resolved) uint8 {
+	h := uint32(to.Port()) ^ uint32(to.Transport)<<8
+	for _, x := range to.Addr().As16() {
+		h = h*31 + uint32(x)
+	}
+	return uint8(h ^ h>>8 ^ h>>16)
+}
+
+// forget lets go of a connection that has ended.
+func (p *flows) forget(id alias.ConnID) {
+	for i := range p {
+		if f := p[i].Load(); f != nil && f.ID() == uint64(id) {
+			p[i].CompareAndSwap(f, nil)
+		}
+	}
 }
 
 // Reported has the resolver prefer addresses that answer.
@@ -114,7 +166,7 @@ func (n *Node) reconnect(old transaction.Flow, done func(transaction.Flow, error
 			done(nil, err)
 			return
 		}
-		done(&flow{g, n.farEnd(g), f.hop}, nil)
+		done(network{n}.flowOf(g, f.hop), nil)
 	})
 }
 

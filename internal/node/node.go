@@ -48,6 +48,8 @@ type Node struct {
 	bySource   *shares[netip.Addr] // of the transactions
 	byIdentity *shares[string]
 
+	flows flows // what requests were sent over of late
+
 	pairs *pairs // connections that stand open before they are needed
 
 	running, draining atomic.Bool

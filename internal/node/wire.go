@@ -101,6 +101,7 @@ func (w wire) back(m *sip.Message, src *transport.Source) transport.Flow {
 
 // Closed tells the transactions of a connection that it is gone.
 func (w wire) Closed(id alias.ConnID, err error) {
+	w.flows.forget(id)
 	w.layer.FlowClosed(uint64(id), err)
 	w.pairs.ended()
 }
