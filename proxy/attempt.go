@@ -13,24 +13,35 @@ import (
 
 // attempt is one client transaction: a request to one address. It is the transaction's user, so that what a
 // transaction says late is never taken for what its successor says.
+//
+// It has all that forwarding a response takes, and can do without the context: after a 2xx to an INVITE the
+// transaction waits another half minute for more of them, and nothing else is kept until then.
 type attempt struct {
-	b    *branch
-	to   sipaddr.Resolved
-	flow Flow
-	out  outgoing
+	b     *branch // nil: it was settled by a 2xx
+	core  *Core
+	rules *ruleSet
+	from  *Source
+	tx    *transaction.Server
+	to    sipaddr.Resolved
+	flow  Flow
+	out   outgoing
+	forth forth
 
 	// Guarded by the context's lock.
 	client      *transaction.Client // nil until the transaction layer has returned it
+	holds       bool                // the context, for the client transaction may say more
 	provisional bool                // a provisional response came, 100 included
 	answered    bool                // any response came
 	cancelled   bool                // CANCEL was asked for
 	over        bool                // a final response came, or the transaction failed
 	replay      bool                // sent again on another connection to the same address
-	timerC      *time.Timer
 }
 
 // locate looks up the addresses of the branch's target.
-func (b *branch) locate() { b.ctx.plan.core.net.Locate(b.target.hop, b.located) }
+func (b *branch) locate() {
+	b.ctx.hold()
+	b.core().net.Locate(b.target.hop, b.whenLocated)
+}
 
 func (b *branch) located(ans resolve.Answer, err error) {
 	var addresses []sipaddr.Resolved
@@ -50,6 +61,7 @@ func (b *branch) located(ans resolve.Answer, err error) {
 	b.addresses, b.failure = addresses, failure
 	ctx.mu.Unlock()
 	b.connect()
+	ctx.drop()
 }
 
 // connect asks for a flow to the next address; without one the branch ends.
@@ -65,8 +77,9 @@ func (b *branch) connect() {
 	to := b.addresses[b.at]
 	ctx.mu.Unlock()
 	p := &ctx.plan
+	ctx.hold()
 	p.core.net.Connect(Hop{To: to, URI: b.target.hop, Reference: b.target.reference, LocalDomain: p.domain,
-		Size: p.size()}, func(f Flow, err error) { b.connected(to, f, err) })
+		Size: p.size()}, b.whenConnected)
 }
 
 // exhausted ends a branch that has no address left (RFC 3261, Section 16.6 item 7). The lock is held.
@@ -79,28 +92,38 @@ func (b *branch) exhausted() {
 	}
 }
 
-func (b *branch) connected(to sipaddr.Resolved, f Flow, err error) {
+func (b *branch) connected(f Flow, err error) {
+	ctx := b.ctx
+	ctx.mu.Lock()
+	to := b.addresses[b.at]
+	ctx.mu.Unlock()
 	if err != nil {
 		b.core().stats.connectErrors.Add(1)
 		b.failedAt(connectError(to, err))
-		return
+	} else {
+		b.send(b.newAttempt(to, f))
 	}
-	b.send(b.newAttempt(to, f))
+	ctx.drop()
 }
 
 // newAttempt makes an attempt; the first of a context has its place there.
 func (b *branch) newAttempt(to sipaddr.Resolved, f Flow) *attempt {
-	a := &b.ctx.oneAttempt
-	b.ctx.mu.Lock()
-	if a.b != nil {
+	ctx := b.ctx
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	a := ctx.oneAttempt
+	if a == nil || a.b != nil {
 		a = new(attempt)
+		if ctx.oneAttempt == nil {
+			ctx.oneAttempt = a
+		}
 	}
-	a.b, a.to, a.flow = b, to, f
-	b.ctx.mu.Unlock()
+	p := &ctx.plan
+	a.b, a.core, a.rules, a.from, a.tx, a.to, a.flow = b, p.core, p.rules, p.from, ctx.tx, to, f
 	return a
 }
 
-func (b *branch) core() *Core { return b.ctx.plan.core }
+func (b *branch) core() *Core { return b.ctx.core }
 
 // failedAt notes why an address was of no use, and goes on with the next one.
 func (b *branch) failedAt(why *StatusError) {
@@ -139,7 +162,11 @@ func (b *branch) send(a *attempt) {
 // start hands a written request to the transaction layer, and sets Timer C.
 func (b *branch) start(a *attempt, raw []byte) {
 	ctx, core := b.ctx, b.core()
-	method := ctx.plan.method // once it is sent the answer may come, and the plan go
+	method := ctx.plan.method
+	ctx.hold()
+	ctx.mu.Lock()
+	a.holds = true
+	ctx.mu.Unlock()
 	client, err := core.layer.Start(raw, a.out.branch, method, a.flow, a)
 	if err != nil {
 		a.Failed(nil, err)
@@ -154,7 +181,7 @@ func (b *branch) start(a *attempt, raw []byte) {
 	cancel := false
 	if !a.over {
 		if ctx.invite {
-			a.timerC = time.AfterFunc(ctx.plan.rules.timerC, a.timeC)
+			b.startTimer()
 		}
 		// The request may have been cancelled, or answered elsewhere, while it was being sent.
 		cancel = ctx.invite && ctx.closed && !a.cancelled
@@ -170,8 +197,19 @@ func (b *branch) start(a *attempt, raw []byte) {
 // ended stops the timer of an attempt whose transaction is over. The lock is held.
 func (a *attempt) ended() {
 	a.over = true
-	if a.timerC != nil {
-		a.timerC.Stop()
+	if a.b.attempt == a {
+		a.b.stopTimer()
+	}
+}
+
+// leave is called when the client transaction has said the last that it says.
+func (a *attempt) leave(ctx *ResponseContext) {
+	ctx.mu.Lock()
+	held := a.holds
+	a.holds = false
+	ctx.mu.Unlock()
+	if held {
+		ctx.drop()
 	}
 }
 

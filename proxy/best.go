@@ -54,7 +54,7 @@ func rankOf(a answer) int {
 // finish sends the final response that was chosen.
 func (ctx *ResponseContext) finish(best answer, answers []answer) {
 	if best.resp != nil {
-		ctx.forward(best, answers)
+		best.attempt.forward(best.resp, best.status, answers)
 		return
 	}
 	if best.status == 408 && !ctx.invite {
@@ -74,9 +74,9 @@ func (ctx *ResponseContext) finish(best answer, answers []answer) {
 
 // addChallenges adds the challenges of all other branches, unchanged, so that the client can answer them all at
 // once.
-func addChallenges(e *sip.Edit, best answer, answers []answer) {
+func addChallenges(e *sip.Edit, best *attempt, answers []answer) {
 	for _, a := range answers {
-		if a.resp == nil || a.attempt == best.attempt || a.status != 401 && a.status != 407 {
+		if a.resp == nil || a.attempt == best || a.status != 401 && a.status != 407 {
 			continue
 		}
 		for name, value := range a.resp.Lines() {

@@ -18,10 +18,12 @@ func (c *Core) Cancel(tx *transaction.Server, cancel *sip.Message) {
 		return // it was answered meanwhile
 	}
 	ctx.mu.Lock()
-	if ctx.final || ctx.cancelled {
+	if ctx.tx != tx || ctx.final || ctx.cancelled {
 		ctx.mu.Unlock()
-		return
+		return // it may be another request's by now
 	}
+	ctx.hold()
+	defer ctx.drop()
 	ctx.cancelled, ctx.closed = true, true
 	ctx.reasons = reasonsOf(cancel)
 	pending := ctx.pending()

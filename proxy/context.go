@@ -2,25 +2,34 @@ package proxy
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/transaction"
 )
 
 // ResponseContext gathers what becomes of one forwarded request (RFC 3261, Section 16.7). It lives as long as the
-// server transaction waits for a final response, or one of its client transactions for theirs.
+// server transaction waits for a final response, or one of its client transactions for theirs, and is used again for
+// another request when everybody has dropped it.
 type ResponseContext struct {
+	core    *Core
 	plan    plan
-	tx      *transaction.Server
 	invite  bool
 	started time.Time
-	back    string // dialog token with parameters for requests that come back to the sender; "" for none
+	back    []byte // parameters with a dialog token for requests that come back to the sender; empty for none
+
+	// users counts who may still touch the context: whoever runs in it, client transactions that may say more, look-ups
+	// and dials in progress, timers. A CANCEL finds it by the server transaction, and holds it only if it is still
+	// that one's.
+	users atomic.Int32
 
 	// mu guards the fields below, and those of the branches and attempts. It is not held while another room is
 	// called.
 	mu        sync.Mutex
+	tx        *transaction.Server // nil: none, the context is not in use
 	targets   []target
 	next      int // first target that was not begun
 	group     int // q of the targets that were begun last
@@ -28,15 +37,16 @@ type ResponseContext struct {
 	left      int // Max-Breadth that no branch has
 	branches  []*branch
 	answers   []answer   // final responses to choose from
-	final     bool       // a final response was forwarded, or given up
+	final     bool       // a final response was forwarded, or given up, or none is awaited yet
 	closed    bool       // no new branches
 	cancelled bool       // the client cancelled the request
 	reasons   []sip.Line // why the branches are cancelled: RFC 3326
 
-	// Room for the usual case, one branch with one attempt.
+	// Room for the usual case, one branch with one attempt and its answer.
 	onePointer [1]*branch
+	oneAnswer  [1]answer
 	oneBranch  branch
-	oneAttempt attempt
+	oneAttempt *attempt // nil: somebody needs it longer than the context
 }
 
 // branch is the way of a request to one target, over as many addresses as it takes.
@@ -45,12 +55,17 @@ type branch struct {
 	target  target
 	breadth int
 
+	// The methods of those names, made once.
+	whenLocated   func(resolve.Answer, error)
+	whenConnected func(Flow, error)
+
 	// Guarded by the context's lock.
 	addresses []sipaddr.Resolved
 	at        int      // the address that is tried
 	attempt   *attempt // the newest
 	ended     bool
 	failure   *StatusError // why the last address failed
+	timer     branchTimer  // Timer C
 }
 
 // answer is a final response to choose from: one received, or one that we make ourselves.
@@ -61,20 +76,67 @@ type answer struct {
 	err     *StatusError
 }
 
-func newContext(tx *transaction.Server, started time.Time) *ResponseContext {
-	ctx := &ResponseContext{tx: tx, started: started}
-	ctx.branches = ctx.onePointer[:0]
+// newContext returns a context for a request, which the caller has to drop.
+func (c *Core) newContext(tx *transaction.Server, started time.Time) *ResponseContext {
+	ctx, ok := c.contexts.Get().(*ResponseContext)
+	if !ok {
+		ctx = &ResponseContext{core: c}
+		ctx.oneBranch.whenLocated, ctx.oneBranch.whenConnected = ctx.oneBranch.located, ctx.oneBranch.connected
+	}
+	ctx.users.Store(1)
+	ctx.started = started
+	ctx.mu.Lock()
+	ctx.tx, ctx.final = tx, true
+	ctx.branches, ctx.answers = ctx.onePointer[:0], ctx.oneAnswer[:0]
+	ctx.mu.Unlock()
 	return ctx
+}
+
+// hold keeps the context from being used for another request until the next drop.
+func (ctx *ResponseContext) hold() { ctx.users.Add(1) }
+
+// drop says that one user is done with the context.
+func (ctx *ResponseContext) drop() {
+	if ctx.users.Add(-1) > 0 {
+		return
+	}
+	ctx.mu.Lock()
+	if !ctx.final || ctx.running != 0 {
+		ctx.mu.Unlock()
+		return // it is left to the garbage collector
+	}
+	ctx.clear()
+	ctx.mu.Unlock()
+	ctx.core.contexts.Put(ctx)
+}
+
+// clear lets go of everything that belongs to the request, and keeps what serves the next one: memory and a timer.
+// The lock is held.
+func (ctx *ResponseContext) clear() {
+	b, a := &ctx.oneBranch, ctx.oneAttempt
+	ctx.plan = plan{}
+	ctx.tx, ctx.targets, ctx.branches, ctx.answers, ctx.reasons = nil, nil, nil, nil, nil
+	ctx.back = ctx.back[:0]
+	ctx.invite, ctx.closed, ctx.cancelled = false, false, false
+	ctx.next, ctx.group, ctx.left = 0, 0, 0
+	ctx.onePointer, ctx.oneAnswer = [1]*branch{}, [1]answer{}
+	*b = branch{whenLocated: b.whenLocated, whenConnected: b.whenConnected, timer: b.timer}
+	if a != nil {
+		*a = attempt{}
+	}
 }
 
 // begin starts forwarding, once the plan is made.
 func (ctx *ResponseContext) begin() {
 	p := &ctx.plan
-	ctx.invite = p.method == sip.MethodInvite
-	ctx.left, ctx.targets = p.breadth, p.targets
 	if recordRoutes(p.method) {
-		ctx.back = p.backToken()
+		ctx.back = p.appendBack(ctx.back)
 	}
+	ctx.mu.Lock()
+	ctx.invite = p.method == sip.MethodInvite
+	ctx.final = false
+	ctx.left, ctx.targets = p.breadth, p.targets
+	ctx.mu.Unlock()
 	if ctx.invite {
 		ctx.tx.Attach(ctx)
 	}
@@ -128,6 +190,7 @@ func (ctx *ResponseContext) pick() *branch {
 	b := &ctx.oneBranch
 	if b.ctx != nil {
 		b = new(branch)
+		b.whenLocated, b.whenConnected = b.located, b.connected
 	}
 	b.ctx, b.target, b.breadth = ctx, t, share(ctx.left, same)
 	ctx.left -= b.breadth

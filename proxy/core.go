@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"hash/maphash"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,9 +47,11 @@ type Core struct {
 	forwarded  func(time.Duration)
 	log        *slog.Logger
 
-	seed  maphash.Seed // of loop hashes
-	rules atomic.Pointer[ruleSet]
-	stats counters
+	seed     maphash.Seed // of loop hashes
+	contexts sync.Pool    // of *ResponseContext that are over
+	acks     sync.Pool    // of *ack
+	rules    atomic.Pointer[ruleSet]
+	stats    counters
 }
 
 // New makes a Core. It starts nothing.
@@ -101,18 +104,17 @@ func (c *Core) Request(tx *transaction.Server, req *sip.Message, src *transactio
 		started = time.Now()
 	}
 	c.stats.requests.count(req.Method())
-	ctx := newContext(tx, started)
+	ctx := c.newContext(tx, started)
 	p := &ctx.plan
-	err := c.newPlan(p, req, src)
-	if err == nil && p.local {
-		c.answer(tx, p)
-		return
-	}
-	if err != nil {
+	switch err := c.newPlan(p, req, src); {
+	case err != nil:
 		c.reject(tx, req, p.domain, err)
-		return
+	case p.local:
+		c.answer(tx, p)
+	default:
+		ctx.begin()
 	}
-	ctx.begin()
+	ctx.drop()
 }
 
 // ServerFailed takes note of a response that did not reach the client. The protocol asks for nothing more

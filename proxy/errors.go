@@ -13,7 +13,11 @@ import (
 
 // Failed takes the end of a client transaction that got no final response: a timeout, or a transport error.
 func (a *attempt) Failed(_ *transaction.Client, err error) {
-	b, ctx, core := a.b, a.b.ctx, a.b.core()
+	if a.b == nil {
+		return // it was answered
+	}
+	b, ctx, core := a.b, a.b.ctx, a.core
+	defer a.leave(ctx)
 	timeout := errors.Is(err, transaction.ErrTimeout)
 	ctx.mu.Lock()
 	if a.over {
@@ -60,9 +64,11 @@ func (b *branch) give(got *answer) {
 
 // replay sends a request again on a new connection to the address that it was sent to before.
 func (b *branch) replay(old *attempt, why *StatusError) {
-	p := &b.ctx.plan
+	ctx, p := b.ctx, &b.ctx.plan
+	ctx.hold()
 	b.core().net.Connect(Hop{To: old.to, URI: b.target.hop, Reference: b.target.reference, LocalDomain: p.domain,
 		Size: p.size()}, func(f Flow, err error) {
+		defer ctx.drop()
 		if err != nil || f.ID() == old.flow.ID() {
 			b.failedAt(why)
 			return

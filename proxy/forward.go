@@ -25,8 +25,9 @@ func (p *plan) size() int {
 	return n
 }
 
-// write appends the request for one attempt. Everything that is not changed stays byte for byte.
-func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back string) []byte {
+// write appends the request for one attempt. Everything that is not changed stays byte for byte. back are the
+// parameters of our Record-Route values.
+func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back []byte) []byte {
 	e := p.req.Edit()
 	p.rewriteTarget(&e, t)
 
@@ -40,21 +41,48 @@ func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back string
 	} else if !trusts(a.flow) {
 		removePrivate(&e, p.req)
 	}
-	if recordRoutes(p.method) {
-		a.out.routes = p.recordRoute(a.flow, back)
-		for i := len(a.out.routes) - 1; i >= 0; i-- {
-			if a.out.routes[i] != "" {
-				e.Prepend(sip.FieldRecordRoute, a.out.routes[i])
-			}
+	via := p.compose(dst, a, t, back)
+	for i := len(a.out.routes) - 1; i >= 0; i-- {
+		if a.out.routes[i] != "" {
+			e.Prepend(sip.FieldRecordRoute, a.out.routes[i])
 		}
 	}
-	var room [256]byte
-	via := a.flow.AppendVia(room[:0], a.out.branch)
-	if p.offersKeep(a.flow) {
-		via = append(via, ";keep"...)
-	}
-	e.Prepend(sip.FieldVia, string(via))
+	e.Prepend(sip.FieldVia, via)
 	return e.AppendTo(dst)
+}
+
+// compose makes the values that we write into a request, and what their response needs, in one piece of memory. It
+// returns our Via. room is free space.
+func (p *plan) compose(room []byte, a *attempt, t *target, back []byte) (via string) {
+	var ends [5]int
+	b := a.flow.AppendVia(room[len(room):], a.out.branch)
+	if p.offersKeep(a.flow) {
+		b = append(b, ";keep"...)
+	}
+	ends[0] = len(b)
+	records := recordRoutes(p.method)
+	if records {
+		far, near := p.ownURI(a.flow.URI()), p.ownURI(sourceURI(p.src))
+		b = appendRoute(b, far, back)
+		ends[1] = len(b)
+		if near != "" && near != far {
+			b = appendRoute(b, near, back)
+		}
+		ends[2] = len(b)
+		b = append(b, p.callID...)
+		ends[3] = len(b)
+		b = append(b, provedBy(a.flow, t)...)
+		ends[4] = len(b)
+	}
+	text := string(b)
+	if records {
+		a.out.routes = [2]string{text[ends[0]:ends[1]], text[ends[1]:ends[2]]}
+		a.forth = forth{
+			callID: text[ends[2]:ends[3]],
+			claim:  claim{reference: text[ends[3]:ends[4]], domain: p.rules.claimed(p.domain)}, reach: t.reach,
+		}
+	}
+	return text[:ends[0]]
 }
 
 // offersKeep reports whether we are willing to send keepalives over a flow, and this request can say so: it makes a

@@ -10,40 +10,42 @@ import (
 	"github.com/tandem-sip/tandem/transaction"
 )
 
-// loopHash returns the second part of a branch, "-" and 16 hexadecimal digits. It depends on all that decides
+// loopMark is the second part of a branch: "-" and 16 hexadecimal digits.
+type loopMark [17]byte
+
+// loopHash returns the mark of a request. It depends on all that decides
 // where a request goes, not on the method (RFC 5393, Section 4.2.1), and on a secret of this process, so that it
 // is recognised without looking at the sent-by and cannot be guessed.
-func (c *Core) loopHash(req *sip.Message, peer string) string {
+func (c *Core) loopHash(req *sip.Message, peer string) (b loopMark) {
 	var h keyed
 	h.init(c.seed)
-	put := h.put
-	put(req.CallID())
+	h.put(req.CallID())
 	if cseq, err := req.CSeq(); err == nil {
 		h.number(cseq.Seq)
 	}
-	put(req.RequestURI())
+	h.put(req.RequestURI())
 	if req.Count(sip.FieldRoute) > 0 {
 		for v := range req.Values(sip.FieldRoute) {
-			put(v)
+			h.put(v)
 		}
 	}
 	for _, f := range [...]sip.Field{sip.FieldProxyRequire, sip.FieldProxyAuthorization} {
 		if req.Count(f) > 0 {
 			for v := range req.Values(f) {
-				put(v)
+				h.put(v)
 			}
 		}
 	}
-	put(peer)
-	var b [17]byte
+	h.put(peer)
 	b[0] = '-'
 	appendHex(b[1:1], h.sum())
-	return string(b[:])
+	return b
 }
 
-// looped reports whether one of the Vias is ours from when the request looked the same
+// in reports whether one of the Vias is ours from when the request looked the same
 // (RFC 5393, Section 4.2.2).
-func looped(req *sip.Message, hash string) bool {
+func (b loopMark) in(req *sip.Message) bool {
+	hash := string(b[:])
 	for v := range req.Values(sip.FieldVia) {
 		if strings.Contains(v, hash) {
 			return true
@@ -53,17 +55,17 @@ func looped(req *sip.Message, hash string) bool {
 }
 
 // newBranch returns a branch in two parts (RFC 5393, Section 4.2.1): one that nobody can guess, and the loop hash.
-func newBranch(hash string) string { return transaction.NewBranch() + hash }
+func newBranch(mark loopMark) string {
+	var room [64]byte
+	return string(append(transaction.AppendBranch(room[:0]), mark[:]...))
+}
 
 // statelessBranch returns a branch that is the same for each retransmission of a request
 // (RFC 3261, Section 16.11).
-func (c *Core) statelessBranch(req *sip.Message, hash string) string {
-	b := append(make([]byte, 0, 7+32+len(hash)), "z9hG4bK"...)
-	via := ""
-	for v := range req.Values(sip.FieldVia) {
-		via = v
-		break
-	}
+func (c *Core) statelessBranch(req *sip.Message, mark loopMark) string {
+	var room [64]byte
+	b := append(room[:0], "z9hG4bK"...)
+	via, _ := req.FirstValue(sip.FieldVia)
 	for i := range uint32(2) {
 		var h keyed
 		h.init(c.seed)
@@ -72,7 +74,7 @@ func (c *Core) statelessBranch(req *sip.Message, hash string) string {
 		h.put(req.CallID())
 		b = appendHex(b, h.sum())
 	}
-	return string(append(b, hash...))
+	return string(append(b, mark[:]...))
 }
 
 func appendHex(dst []byte, n uint64) []byte {

@@ -12,7 +12,8 @@ import (
 // preprocess finds out which Route values are ours and what the Request-URI really is. Nothing is changed yet:
 // the outgoing copy is edited from what is noted here.
 func (p *plan) preprocess() *StatusError {
-	var values []string
+	var room [8]string
+	values := room[:0]
 	if p.req.Count(sip.FieldRoute) > 0 {
 		for v := range p.req.Values(sip.FieldRoute) {
 			if len(values) == maxRoutes {
@@ -21,54 +22,56 @@ func (p *plan) preprocess() *StatusError {
 			values = append(values, v)
 		}
 	}
-	if err := p.mendStrict(&values); err != nil {
+	values, err := p.mendStrict(values)
+	if err != nil {
 		return err
 	}
 	p.stripMaddr()
-	for len(values) > 0 {
-		u, text, err := routeURI(values[0])
+	for _, value := range values {
+		var u sip.URI
+		text, err := routeURI(value, &u)
 		if err != nil {
 			return err
 		}
-		if !p.rules.isSelf(u) {
+		if !p.rules.isSelf(&u) {
+			p.nextURI = u
 			_, lr := u.Param("lr")
-			p.hasRoute, p.next, p.nextText, p.strict = true, u, text, !lr
+			p.hasRoute, p.next, p.nextText, p.strict = true, &p.nextURI, text, !lr
 			break
 		}
 		// Both entries of a double Record-Route (RFC 5658, Section 5) and repeated ones go at once: sending the
 		// request to ourselves would change nothing.
-		p.pop(u)
+		p.pop(&u)
 		p.pops++
-		values = values[1:]
 	}
 	if to, err := p.req.To(); err == nil {
-		p.dialog = to.Tag() != "" && (p.pops > 0 || p.unlast)
+		p.dialog = (p.pops > 0 || p.unlast) && to.Tag() != ""
 	}
 	return nil
 }
 
 // mendStrict undoes what a strict router before us did: it put our Record-Route value into the Request-URI, and
-// the Request-URI behind the Route values.
-func (p *plan) mendStrict(values *[]string) *StatusError {
-	n := len(*values)
+// the Request-URI behind the Route values. It returns the values that are left.
+func (p *plan) mendStrict(values []string) ([]string, *StatusError) {
+	n := len(values)
 	if n == 0 || p.uri.User != "" || !p.rules.isSelf(p.uri) {
-		return nil
+		return values, nil
 	}
 	if _, lr := p.uri.Param("lr"); !lr {
-		return nil
+		return values, nil
 	}
 	p.pop(p.uri)
-	u, text, err := routeURI((*values)[n-1])
+	u := new(sip.URI)
+	text, err := routeURI(values[n-1], u)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if i := strings.IndexByte(text, '?'); i >= 0 && u.IsSIP() {
 		// Header fields are not allowed in a Request-URI: RFC 3261, Section 16.6 item 2.
 		text, u.Headers = text[:i], ""
 	}
 	p.uri, p.uriText, p.mended, p.unlast = u, text, true, true
-	*values = (*values)[:n-1]
-	return nil
+	return values[:n-1], nil
 }
 
 // stripMaddr takes away a maddr that is ours, with the port and transport that go with it.
@@ -96,21 +99,23 @@ func (p *plan) pop(u *sip.URI) {
 		p.popped = name // of two entries the last is the side that the request leaves by
 	}
 	if cl, ok := claimOf(u); ok {
+		if p.claims == nil {
+			p.claims = p.twoClaims[:0]
+		}
 		p.claims = append(p.claims, cl)
 	}
 }
 
-// routeURI parses one value of Route, Record-Route or Contact.
-func routeURI(value string) (*sip.URI, string, *StatusError) {
-	na, err := sip.ParseNameAddr(value)
-	if err != nil {
-		return nil, "", &StatusError{Status: 400, Warning: "bad Route", Err: err}
+// routeURI reads the URI of one value of Route into u, and returns its text.
+func routeURI(value string, u *sip.URI) (string, *StatusError) {
+	var na sip.NameAddr
+	if err := na.Parse(value); err != nil {
+		return "", &StatusError{Status: 400, Warning: "bad Route", Err: err}
 	}
-	u, err := na.URI()
-	if err != nil {
-		return nil, "", &StatusError{Status: 400, Warning: "bad URI in Route", Err: err}
+	if err := u.Parse(na.Addr); err != nil {
+		return "", &StatusError{Status: 400, Warning: "bad URI in Route", Err: err}
 	}
-	return u, na.Addr, nil
+	return na.Addr, nil
 }
 
 // withoutParams returns raw URI parameters without those of the given names (lower case).

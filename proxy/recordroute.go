@@ -19,18 +19,19 @@ func recordRoutes(method string) bool {
 	return !isKnownMethod(method)
 }
 
-// backToken returns the parameters of our Record-Route values that let requests of the far side come back to the
+// appendBack appends the parameters of our Record-Route values that let requests of the far side come back to the
 // one that is next to us on this side: the element that record-routed last, or the Contact.
-func (p *plan) backToken() string {
-	u := firstURI(p.req, sip.FieldRecordRoute)
-	if u == nil {
-		u = firstURI(p.req, sip.FieldContact)
+func (p *plan) appendBack(dst []byte) []byte {
+	value, ok := p.req.FirstValue(sip.FieldRecordRoute)
+	if !ok {
+		value, ok = p.req.FirstValue(sip.FieldContact)
 	}
-	if u == nil {
-		return ""
+	var u sip.URI
+	if !ok || !uriOf(value, &u) {
+		return dst
 	}
-	cl := claim{reference: p.from.Reference, domain: p.rules.claimed(p.backDomain()), special: p.backSpecial(u)}
-	return p.rules.keys.now.params(p.callID, u, cl)
+	cl := claim{reference: p.from.Reference, domain: p.rules.claimed(p.backDomain()), special: p.backSpecial(&u)}
+	return p.rules.keys.now.appendParams(dst, p.callID, &u, cl)
 }
 
 // backDomain returns the local domain on whose behalf requests go back to the sender: that of its connection.
@@ -51,18 +52,13 @@ func (s *ruleSet) claimed(domain string) string {
 	return domain
 }
 
-// recordRoute returns our Record-Route values for a request that leaves over a flow: the one for the far side
-// first, and another one for the near side when that knows us by another URI (RFC 5658, Section 5).
-func (p *plan) recordRoute(f Flow, params string) (values [2]string) {
-	far, near := p.ownURI(f.URI()), p.ownURI(sourceURI(p.src))
-	values[0] = routeValue(far, params)
-	if near != "" && near != far {
-		values[1] = routeValue(near, params)
-	}
-	return values
+// appendRoute appends one of our Record-Route values. A request has the one for the far side first, and another one
+// for the near side when that knows us by another URI (RFC 5658, Section 5).
+func appendRoute[T string | []byte](dst []byte, uri string, params T) []byte {
+	dst = append(append(dst, '<'), uri...)
+	dst = append(append(dst, ";lr"...), params...)
+	return append(dst, '>')
 }
-
-func routeValue(uri, params string) string { return "<" + uri + ";lr" + params + ">" }
 
 // ownURI returns a URI of ours as a SIPS URI when the request has one (RFC 3261, Section 16.6 item 4).
 func (p *plan) ownURI(uri string) string {
@@ -77,6 +73,16 @@ func (p *plan) ownURI(uri string) string {
 		return "sips:" + s
 	}
 	return uri // a flow without TLS: a SIPS URI would lead nowhere
+}
+
+// forth is what is signed for the client, so that its further requests go on to the far side.
+type forth struct {
+	callID string
+	claim  claim // without a token, and without special addresses, which depend on where they go
+	reach  reach
+
+	to     string    // what the values below were made for: the value whose URI is next on the far side
+	routes [2]string // our Record-Route values in the response
 }
 
 // rewriteRecordRoute signs our Record-Route values in a response anew: the client that reads them will send
@@ -104,45 +110,69 @@ func (a *attempt) rewriteRecordRoute(e *sip.Edit, resp *sip.Message) {
 	if at[0] < 0 {
 		return
 	}
-	params := ""
-	if resp.StatusCode() < 300 {
-		to := firstURI(resp, sip.FieldContact)
-		if at[0] > 0 {
-			to = uriOf(above)
-		}
-		params = a.forthParams(to)
+	switch {
+	case resp.StatusCode() >= 300:
+		above = ""
+	case at[0] == 0:
+		above, _ = resp.FirstValue(sip.FieldContact)
 	}
-	for j, v := range a.out.routes {
+	if f := &a.forth; f.routes[0] == "" || f.to != above {
+		f.to, f.routes = above, a.signed(above)
+	}
+	for j, v := range a.forth.routes {
 		if at[j] >= 0 {
-			uri, _, _ := strings.Cut(v[1:], ";lr")
-			e.ReplaceValue(sip.FieldRecordRoute, at[j], routeValue(uri, params))
+			e.ReplaceValue(sip.FieldRecordRoute, at[j], v)
 		}
 	}
 }
 
-// forthParams returns the parameters of our Record-Route values that let the client's further requests go on to the
+// signed returns our Record-Route values with what lets the client's further requests go on to the URI in a value of
+// Record-Route or Contact. Without a URI nothing is signed.
+func (a *attempt) signed(to string) [2]string {
+	room, text := getBuffer(), getBuffer()
+	var u sip.URI
+	if uriOf(to, &u) {
+		*room = a.appendForth(*room, &u)
+	}
+	uri, _, _ := strings.Cut(a.out.routes[0][1:], ";lr")
+	*text = appendRoute(*text, uri, *room)
+	n := len(*text)
+	if a.out.routes[1] != "" {
+		uri, _, _ = strings.Cut(a.out.routes[1][1:], ";lr")
+		*text = appendRoute(*text, uri, *room)
+	}
+	both := string(*text)
+	putBuffer(room)
+	putBuffer(text)
+	return [2]string{both[:n], both[n:]}
+}
+
+// appendForth appends the parameters of our Record-Route values that let the client's further requests go on to the
 // far side.
-func (a *attempt) forthParams(to *sip.URI) string {
-	t := &a.b.target
-	var cl claim
-	if a.flow.Transport().Secure() {
-		cl.reference = t.proved()
-		if f, ok := a.flow.(interface{ Proved(string) string }); ok {
-			cl.reference = f.Proved(cl.reference)
+func (a *attempt) appendForth(dst []byte, to *sip.URI) []byte {
+	f := &a.forth
+	cl := f.claim
+	if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {
+		if f.reach.any {
+			cl.special = anySpecial
+		} else if f.reach.one.IsValid() {
+			cl.special = f.reach.one.String()
 		}
 	}
-	if to != nil {
-		if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {
-			if t.reach.any {
-				cl.special = anySpecial
-			} else if t.reach.one.IsValid() {
-				cl.special = t.reach.one.String()
-			}
-		}
+	return a.rules.keys.now.appendParams(dst, f.callID, to, cl)
+}
+
+// provedBy returns the name that the far side of a flow proved when it is secured, and under which it can be
+// authenticated again.
+func provedBy(f Flow, t *target) string {
+	if !f.Transport().Secure() {
+		return ""
 	}
-	p := &a.b.ctx.plan
-	cl.domain = p.rules.claimed(p.domain)
-	return p.rules.keys.now.params(p.callID, to, cl)
+	name := t.proved()
+	if p, ok := f.(interface{ Proved(string) string }); ok {
+		return p.Proved(name)
+	}
+	return name
 }
 
 // proved returns the name that the far side proved when the request was sent over a secured flow, "" for an address
@@ -158,25 +188,8 @@ func (t *target) proved() string {
 	return host
 }
 
-// firstURI returns the URI in the first value of a header field, nil when there is none that can be read.
-func firstURI(m *sip.Message, f sip.Field) *sip.URI {
-	if m.Count(f) == 0 {
-		return nil
-	}
-	for v := range m.Values(f) {
-		return uriOf(v)
-	}
-	return nil
-}
-
-func uriOf(value string) *sip.URI {
-	na, err := sip.ParseNameAddr(value)
-	if err != nil {
-		return nil
-	}
-	u, err := na.URI()
-	if err != nil {
-		return nil
-	}
-	return u
+// uriOf reads the URI in a value of Record-Route or Contact, and reports whether there is one.
+func uriOf(value string, u *sip.URI) bool {
+	var na sip.NameAddr
+	return na.Parse(value) == nil && u.Parse(na.Addr) == nil
 }

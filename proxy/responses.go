@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/transaction"
@@ -12,9 +11,19 @@ import (
 
 // Response takes a response of the attempt's client transaction.
 func (a *attempt) Response(_ *transaction.Client, resp *sip.Message) {
-	core, ctx := a.b.core(), a.b.ctx
 	status := resp.StatusCode()
-	core.stats.received.countStatus(status)
+	a.core.stats.received.countStatus(status)
+	if a.b == nil {
+		// Another 2xx, or one again: RFC 6026, Section 7.2.
+		if viaCount(resp) >= 2 {
+			a.forward(resp, status, nil)
+			a.forth.to, a.forth.routes = "", [2]string{}
+		}
+		resp.Release()
+		return
+	}
+	ctx := a.b.ctx
+	last := status >= 300 || status >= 200 && !ctx.invite
 	a.reportOnce(status)
 	switch {
 	case status < 200:
@@ -22,18 +31,20 @@ func (a *attempt) Response(_ *transaction.Client, resp *sip.Message) {
 	case viaCount(resp) < 2:
 		// RFC 3261, Section 16.7 item 3: the response was meant for us and goes no further. A final one ends the
 		// attempt all the same.
-		a.finalResponse(answer{status: 502, attempt: a, err: statusError(502, "next hop answered without our Via")})
+		a.finalResponse(ctx, answer{status: 502, attempt: a, err: statusError(502, "next hop answered without our Via")})
 	case status < 300:
-		a.success(resp, status)
+		a.success(ctx, resp, status)
+	case status == 503 && a.tryNext():
+		a.b.failedAt(statusError(503, "next hop "+hopText(a.b.target.hop)+" is overloaded"))
+	case ctx.recurse(a, resp):
 	default:
-		if status == 503 && a.tryNext() {
-			a.b.failedAt(statusError(503, "next hop "+hopText(a.b.target.hop)+" is overloaded"))
-			return
-		}
-		if ctx.recurse(a, resp) {
-			return
-		}
-		a.finalResponse(answer{status: status, resp: resp, attempt: a})
+		a.finalResponse(ctx, answer{status: status, resp: resp, attempt: a})
+	}
+	if status < 300 {
+		resp.Release() // others are kept to choose from, and the transaction may still acknowledge them
+	}
+	if last {
+		a.leave(ctx)
 	}
 }
 
@@ -45,7 +56,7 @@ func (a *attempt) reportOnce(status int) {
 	a.answered = true
 	ctx.mu.Unlock()
 	if first || status == 503 {
-		a.b.core().net.Reported(a.to, status != 503)
+		a.core.net.Reported(a.to, status != 503)
 	}
 }
 
@@ -53,23 +64,20 @@ func (a *attempt) provisionalResponse(resp *sip.Message, status int) {
 	ctx := a.b.ctx
 	ctx.mu.Lock()
 	a.provisional = true
-	if a.timerC != nil && !a.over && status > 100 {
+	if !a.over && !a.cancelled && status > 100 && a.b.attempt == a {
 		// RFC 3261, Section 16.7 item 2. After a CANCEL the time is not prolonged.
-		if !a.cancelled {
-			a.timerC.Reset(ctx.plan.rules.timerC)
-		}
+		a.b.prolongTimer()
 	}
 	// RFC 4320, Section 4.1: to other requests there is no provisional response but 100, which each hop makes.
 	forward := status > 100 && ctx.invite && !ctx.final && !a.over
 	ctx.mu.Unlock()
 	if forward && viaCount(resp) >= 2 {
-		ctx.forward(answer{status: status, resp: resp, attempt: a}, nil)
+		a.forward(resp, status, nil)
 	}
 }
 
 // success forwards a 2xx at once: the first, and to an INVITE each further one (RFC 3261, Section 16.7 item 5).
-func (a *attempt) success(resp *sip.Message, status int) {
-	ctx := a.b.ctx
+func (a *attempt) success(ctx *ResponseContext, resp *sip.Message, status int) {
 	ctx.mu.Lock()
 	a.ended()
 	first := !ctx.final
@@ -79,7 +87,7 @@ func (a *attempt) success(resp *sip.Message, status int) {
 		ctx.answers = nil
 	}
 	a.b.end(nil)
-	if ctx.invite && first {
+	if ctx.invite && first && len(ctx.branches) > 1 {
 		// RFC 3326, Section 2.
 		ctx.reasons = []sip.Line{{Name: "Reason", Value: `SIP;cause=200;text="Call completed elsewhere"`}}
 		pending = ctx.pending()
@@ -90,33 +98,34 @@ func (a *attempt) success(resp *sip.Message, status int) {
 		ctx.release()
 	}
 	if first || ctx.invite {
-		ctx.forward(answer{status: status, resp: resp, attempt: a}, nil)
+		a.forward(resp, status, nil)
 	}
 	cancelAll(pending, reasons)
-	if first && ctx.invite {
-		ctx.slim(a)
+	if ctx.invite {
+		a.settle(ctx)
 	}
 }
 
-// slim lets go of the request once it is settled. The transactions of an INVITE wait another half minute for more
-// 2xx, and for a call that went one way these need next to nothing.
-func (ctx *ResponseContext) slim(a *attempt) {
+// settle parts an attempt from its context after a 2xx to an INVITE. Its client transaction waits another half minute
+// for more 2xx, which need next to nothing.
+func (a *attempt) settle(ctx *ResponseContext) {
 	ctx.mu.Lock()
-	defer ctx.mu.Unlock()
-	b := a.b
-	if ctx.cancelled || len(ctx.branches) != 1 || b.attempt != a {
-		return // others may still be reading
+	if a.b.timer.late > 0 {
+		ctx.mu.Unlock()
+		return // somebody is about to look at it
 	}
-	p := &ctx.plan
-	b.target.reference, b.target.hop, b.target.uri = strings.Clone(b.target.proved()), nil, ""
-	b.addresses, ctx.targets = nil, nil
-	*p = plan{core: p.core, rules: p.rules, from: p.from, callID: strings.Clone(p.callID), domain: p.domain, method: sip.MethodInvite}
+	a.b = nil
+	a.client, a.forth.to, a.forth.routes = nil, "", [2]string{}
+	if ctx.oneAttempt == a {
+		ctx.oneAttempt = nil
+	}
+	ctx.mu.Unlock()
+	a.leave(ctx)
 }
 
 // finalResponse keeps a final response other than 2xx to choose from. A 6xx ends the search
 // (RFC 3261, Section 16.7 item 5).
-func (a *attempt) finalResponse(got answer) {
-	ctx := a.b.ctx
+func (a *attempt) finalResponse(ctx *ResponseContext, got answer) {
 	ctx.mu.Lock()
 	if a.over || a.b.attempt != a {
 		ctx.mu.Unlock()
@@ -140,19 +149,17 @@ func (a *attempt) finalResponse(got answer) {
 
 // forward sends a response upstream, without our Via (RFC 3261, Section 16.7 items 3 and 7 to 9). others are the
 // responses whose challenges are added to it.
-func (ctx *ResponseContext) forward(got answer, others []answer) {
-	core := ctx.plan.core
-	status := got.status
-	e := got.resp.Edit()
+func (a *attempt) forward(resp *sip.Message, status int, others []answer) {
+	e := resp.Edit()
 	e.RemoveFirst(sip.FieldVia)
-	got.attempt.rewriteRecordRoute(&e, got.resp)
-	if !trusts(got.attempt.flow) {
-		removeAll(&e, got.resp, ctx.plan.rules.untrusted)
-	} else if !ctx.plan.from.TrustIdentity {
-		removePrivate(&e, got.resp)
+	a.rewriteRecordRoute(&e, resp)
+	if !trusts(a.flow) {
+		removeAll(&e, resp, a.rules.untrusted)
+	} else if !a.from.TrustIdentity {
+		removePrivate(&e, resp)
 	}
 	if status == 401 || status == 407 {
-		addChallenges(&e, got, others)
+		addChallenges(&e, a, others)
 	}
 	if status == 503 {
 		// The next hop being overloaded does not mean that we are: RFC 3261, Section 16.7 item 6.
@@ -162,7 +169,7 @@ func (ctx *ResponseContext) forward(got answer, others []answer) {
 	}
 	b := getBuffer()
 	*b = e.AppendTo(*b)
-	core.respond(ctx.tx, *b, status)
+	a.core.respond(a.tx, *b, status)
 	putBuffer(b)
 }
 

@@ -163,6 +163,9 @@ func (s *ruleSet) addSelf(host string, port uint16, t sipaddr.Transport) {
 
 // normalHost returns a host as it is compared: lower case, an address in its one spelling, no final dot.
 func normalHost(host string) string {
+	if isNormal(host) {
+		return host
+	}
 	h := strings.TrimSuffix(host, ".")
 	bare := h
 	if len(bare) > 2 && bare[0] == '[' && bare[len(bare)-1] == ']' {
@@ -174,6 +177,27 @@ func normalHost(host string) string {
 		}
 	}
 	return strings.ToLower(h)
+}
+
+// isNormal reports whether a host is as it is compared already: most are, and cost nothing then.
+func isNormal(host string) bool {
+	if host == "" || host[len(host)-1] == '.' {
+		return false
+	}
+	letters := false
+	for i := range len(host) {
+		switch c := host[i]; {
+		case c >= 'a' && c <= 'z' || c == '-' || c == '_':
+			letters = true
+		case c != '.' && (c < '0' || c > '9'):
+			return false
+		}
+	}
+	if letters {
+		return true // a colon or brackets would make it an IPv6 address
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Is4() // which has one spelling
 }
 
 func splitHostPort(s string) (host string, port uint16) {

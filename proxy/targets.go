@@ -43,7 +43,7 @@ func (p *plan) chooseTargets() *StatusError {
 		if !p.mayRelay(p.next) {
 			return errNoRelay
 		}
-		return p.setTargets(p.named(p.next))
+		return p.setTarget(p.named(p.next))
 	}
 	if name, served := p.rules.servedDomain(p.uri); served {
 		r := p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog)
@@ -75,19 +75,24 @@ func (p *plan) chooseTargets() *StatusError {
 	if r := p.rules.match(p.uri, p.method, p.src.Peer, !p.dialog); r != nil {
 		return p.useRule(r)
 	}
-	return p.setTargets(p.named(p.uri))
+	return p.setTarget(p.named(p.uri))
 }
 
 func (p *plan) useRule(r *route) *StatusError {
 	if len(r.targets) == 0 {
 		return statusError(480, "")
 	}
-	return p.setTargets(r.targets...)
+	return p.setTargets(r.targets)
+}
+
+func (p *plan) setTarget(t target) *StatusError {
+	p.oneTarget[0] = t
+	return p.setTargets(p.oneTarget[:])
 }
 
 // setTargets takes over the target set. A request for a SIPS URI goes to each as if that were one too
 // (RFC 3261, Section 16.6 item 7).
-func (p *plan) setTargets(set ...target) *StatusError {
+func (p *plan) setTargets(set []target) *StatusError {
 	if p.uri.Secure() {
 		kept := make([]target, 0, len(set)) // the set may be that of a rule
 		for _, t := range set {

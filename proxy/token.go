@@ -2,11 +2,11 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"hash"
 	"strconv"
 	"sync"
 
@@ -22,21 +22,27 @@ const (
 	referenceParam = "ti" // identity under which the signed next hop can be authenticated
 	domainParam    = "tl" // local domain on whose behalf the request goes there, when several are served
 	specialParam   = "ts" // which special addresses it may be at: "any", or one address
-	tokenBytes     = 16   // of the HMAC that are kept
+
+	tokenLength = 22 // bytes of a token: 128 bits in base64
 )
 
 // signer makes and checks dialog tokens. It is safe for concurrent use.
-type signer struct{ pool sync.Pool }
-
-func newSigner(key []byte) *signer {
-	k := append([]byte(nil), key...)
-	return &signer{pool: sync.Pool{New: func() any { return &mac{h: hmac.New(sha256.New, k)} }}}
+type signer struct {
+	mac  *cmac
+	pool sync.Pool // of *tokenText
 }
 
-type mac struct {
-	h   hash.Hash
+// tokenText is where a signature is worked out.
+type tokenText struct {
 	in  []byte
-	out []byte
+	tag [aes.BlockSize]byte
+}
+
+// newSigner derives the key of the signatures from a secret of any length.
+func newSigner(key []byte) *signer {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte("tandem dialog token, AES-CMAC"))
+	return &signer{mac: newCMAC([16]byte(h.Sum(nil))), pool: sync.Pool{New: func() any { return new(tokenText) }}}
 }
 
 // keyring has the keys that tokens are good by. It never changes.
@@ -65,31 +71,36 @@ func (k *keyring) valid(cl claim, callID string, to *sip.URI) bool {
 // claim is what one of our own Route values says about where the request may go.
 type claim struct{ token, reference, domain, special string }
 
-// token returns the signature over a Call-ID, the host and port of a next hop, and what else a claim says.
-func (s *signer) token(callID string, to *sip.URI, cl claim) string {
-	m := s.pool.Get().(*mac)
-	m.in = append(m.in[:0], callID...)
-	m.in = append(m.in, 0)
-	m.in = append(m.in, hopHost(to)...)
-	m.in = append(m.in, ':')
-	m.in = strconv.AppendUint(m.in, uint64(to.Port), 10)
-	m.in = append(m.in, 0)
-	m.in = append(m.in, cl.reference...)
-	m.in = append(m.in, 0)
-	m.in = append(m.in, cl.domain...)
-	m.in = append(m.in, 0)
-	m.in = append(m.in, cl.special...)
-	m.h.Reset()
-	m.h.Write(m.in)
-	m.out = m.h.Sum(m.out[:0])
-	t := base64.RawURLEncoding.EncodeToString(m.out[:tokenBytes])
-	s.pool.Put(m)
-	return t
+// appendToken appends the signature over a Call-ID, the host and port of a next hop, and what else a claim says.
+func (s *signer) appendToken(dst []byte, callID string, to *sip.URI, cl claim) []byte {
+	t := s.pool.Get().(*tokenText)
+	in := append(t.in[:0], callID...)
+	in = append(in, 0)
+	in = append(in, hopHost(to)...)
+	in = append(in, ':')
+	in = strconv.AppendUint(in, uint64(to.Port), 10)
+	in = append(in, 0)
+	in = append(in, cl.reference...)
+	in = append(in, 0)
+	in = append(in, cl.domain...)
+	in = append(in, 0)
+	in = append(in, cl.special...)
+	t.in = in
+	s.mac.sum(&t.tag, in)
+	dst = base64.RawURLEncoding.AppendEncode(dst, t.tag[:])
+	s.pool.Put(t)
+	return dst
 }
 
 // valid reports whether a claim is signed by the key of s.
 func (s *signer) valid(cl claim, callID string, to *sip.URI) bool {
-	return subtle.ConstantTimeCompare([]byte(cl.token), []byte(s.token(callID, to, cl))) == 1
+	if len(cl.token) != tokenLength {
+		return false
+	}
+	var given, made [tokenLength]byte
+	copy(given[:], cl.token)
+	s.appendToken(made[:0], callID, to, cl)
+	return subtle.ConstantTimeCompare(given[:], made[:]) == 1
 }
 
 // claimOf returns what a Record-Route value of ours says, without its signature.
@@ -102,25 +113,26 @@ func claimOf(u *sip.URI) (cl claim, ok bool) {
 	return cl, ok
 }
 
-// params returns the URI parameters for a Record-Route value of ours, "" when there is nothing to sign.
-func (s *signer) params(callID string, to *sip.URI, cl claim) string {
+// appendParams appends the URI parameters for a Record-Route value of ours, none when there is nothing to sign.
+func (s *signer) appendParams(dst []byte, callID string, to *sip.URI, cl claim) []byte {
 	if to == nil || !to.IsSIP() {
-		return ""
+		return dst
 	}
 	if !plainIdentity(cl.reference) {
 		cl.reference = ""
 	}
-	text := ";" + tokenParam + "=" + s.token(callID, to, cl)
+	dst = append(dst, ";"+tokenParam+"="...)
+	dst = s.appendToken(dst, callID, to, cl)
 	if cl.reference != "" {
-		text += ";" + referenceParam + "=" + cl.reference
+		dst = append(append(dst, ";"+referenceParam+"="...), cl.reference...)
 	}
 	if cl.domain != "" {
-		text += ";" + domainParam + "=" + cl.domain
+		dst = append(append(dst, ";"+domainParam+"="...), cl.domain...)
 	}
 	if cl.special != "" {
-		text += ";" + specialParam + "=" + cl.special
+		dst = append(append(dst, ";"+specialParam+"="...), cl.special...)
 	}
-	return text
+	return dst
 }
 
 // hopHost returns the host that a request for a URI really goes to: its maddr, if there is one.

@@ -29,7 +29,7 @@ type plan struct {
 	maxForwards int  // as received; maxForwards+1 when there was none, so that one less is right
 	breadth     int  // RFC 5393 incoming Max-Breadth
 	breadthSet  bool // the request says so itself
-	loop        string
+	loop        loopMark
 
 	// Route information (RFC 3261, Section 16.4).
 	uri      *sip.URI // the Request-URI, after mending
@@ -50,6 +50,11 @@ type plan struct {
 	domain  string // local domain: on whose behalf the request is sent
 	local   bool   // for us: answered here
 	targets []target
+
+	// Room for the usual case.
+	nextURI   sip.URI
+	twoClaims [2]claim // of both entries of a double Record-Route
+	oneTarget [1]target
 }
 
 // newPlan goes from the validation to the target set. The plan is of use for a response even when there is an error.
@@ -110,7 +115,7 @@ func (p *plan) check() *StatusError {
 		peer = p.src.Peer
 	}
 	p.loop = p.core.loopHash(p.req, peer)
-	if looped(p.req, p.loop) {
+	if p.loop.in(p.req) {
 		return statusError(482, "")
 	}
 	if p.method == sip.MethodAck {
