@@ -1,7 +1,6 @@
 package transaction
 
 import (
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,58 +133,4 @@ func BenchmarkNewBranch(b *testing.B) {
 	for b.Loop() {
 		NewBranch()
 	}
-}
-
-// A transaction that waits for the end of its last timer takes no more than 1 KiB, its last response
-// included where that is kept.
-func TestMemory(t *testing.T) {
-	const count = 2_000
-	for _, tc := range []struct {
-		name      string
-		transport sipaddr.Transport
-		method    string
-		status    int
-	}{
-		{"INVITE accepted, TLS", sipaddr.TLS, "INVITE", 200},
-		{"INVITE refused, UDP", sipaddr.UDP, "INVITE", 486},
-		{"OPTIONS, UDP", sipaddr.UDP, "OPTIONS", 200},
-	} {
-		u := &nullUser{}
-		l := New(Config{User: u})
-		flow := &nullFlow{id: 1, transport: tc.transport}
-		src := &Source{Flow: flow}
-		before := heap()
-		for n := range count {
-			// Messages are larger than the benchmark's, to see that they are let go.
-			text := request(tc.method, "pc.example.org;branch=z9hG4bK"+strconv.Itoa(n), "X: "+strings.Repeat("x", 3000))
-			l.Receive(parse(t, text), src)
-			if err := u.tx.Respond([]byte(respond(t, text, tc.status)), tc.status); err != nil {
-				t.Fatal(err)
-			}
-		}
-		server := (heap() - before) / count
-		u.tx = nil
-		before = heap()
-		for n := range count {
-			branch := "z9hG4bKp" + strconv.Itoa(n)
-			text := request(tc.method, "p.example.net;branch="+branch, "X: "+strings.Repeat("x", 3000))
-			if _, err := l.Start([]byte(text), branch, tc.method, flow, u); err != nil {
-				t.Fatal(err)
-			}
-			l.Receive(parse(t, respond(t, text, tc.status)), src)
-		}
-		client := (heap() - before) / count
-		t.Logf("%s: %d bytes a server transaction, %d a client transaction", tc.name, server, client)
-		if server > 1024 || client > 1024 {
-			t.Errorf("%s: %d bytes a server transaction, %d a client transaction, want 1024 at most", tc.name, server, client)
-		}
-		runtime.KeepAlive(l)
-	}
-}
-
-func heap() int {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }

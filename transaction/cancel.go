@@ -10,55 +10,54 @@ import (
 
 // cancel handles a CANCEL: RFC 3261, Section 9.2. It is answered here; the user is told once.
 func (l *Layer) cancel(m *sip.Message, src *Source) {
-	k, cseq, ok := l.keyOf(m, src)
+	k, ok := l.keyOf(m, src)
 	if !ok {
 		l.turned.unreadable.Add(1)
 		return
 	}
 	by := carrierOf(src.Flow)
 	now := l.clock.now()
-	sh := l.shard(k.hash)
+	sh := l.shard(k.id)
 	sh.mu.Lock()
-	again, chain := sh.findServer(k, sip.MethodCancel, m, cseq)
-	if again != nil {
-		sh.counts.absorbed++
-		w := again.stepFor(event{kind: evMessage}, now)
-		sh.mu.Unlock()
-		again.carryOut(&w)
+	known, chain := sh.findServer(&k, methodCancel, false)
+	if known.ref != 0 {
+		l.again(sh, &known, src, now) // gives the lock back
 		return
 	}
-	target, _ := sh.findServer(k, "", m, cseq)
-	if target == nil {
+	target, _ := sh.findServer(&k, 0, false)
+	if target.ref == 0 {
 		sh.mu.Unlock()
 		l.turned.unmatched.Add(1)
 		// Without state: if the request arrives late, the CANCEL that is sent again finds it.
-		l.answer(m, src, 481, l.tag(k, m))
+		l.answer(m, src, 481, l.tag(k.id))
 		return
 	}
-	pass := target.step(event{kind: evCancel}, now)&passCancel != 0
-	if pass && target.handing {
+	// What has finished is answered all the same, and nobody is told.
+	invite := target.server
+	pass := invite != nil && invite.step(event{kind: evCancel}, now)&passCancel != 0
+	if pass && invite.handing {
 		// request passes it on when the user knows what it is that is canceled.
-		target.canceled, pass = m, false
+		invite.canceled, pass = m, false
 	}
 	// A transaction of its own only where the CANCEL may be sent again.
 	var own *Server
 	if !by.reliable && chain < maxChain {
-		own = l.newServer(k, sip.MethodCancel, m, src, by)
+		own = l.newServer(&k, methodCancel, m, src, by)
 		own.step(event{kind: evStart}, now)
 	}
 	sh.mu.Unlock()
 
 	if own == nil {
-		l.answer(m, src, 200, target.Tag())
+		l.answer(m, src, 200, l.tag(k.id))
 	} else {
 		buf := takeBuffer()
-		*buf = sip.AppendResponse((*buf)[:0], m, 200, "", target.Tag())
+		*buf = sip.AppendResponse((*buf)[:0], m, 200, "", l.tag(k.id))
 		// It can't have a final response yet: nobody else knows this transaction.
 		_ = own.Respond(*buf, 200)
 		giveBuffer(buf)
 	}
 	if pass {
-		l.cfg.User.Cancel(target, m)
+		l.cfg.User.Cancel(invite, m)
 	}
 }
 
@@ -69,17 +68,21 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 // none.
 func (c *Client) Cancel(extra ...sip.Line) {
 	c.shard.mu.Lock()
-	sent, needed := c.sent, c.machine.kind == ClientInvite && c.machine.outstanding() && c.canceler == nil
+	sent, needed := "", c.machine.kind == ClientInvite && c.machine.outstanding() && c.canceler == nil
+	if needed {
+		sent = string(c.sent)
+	}
 	c.shard.mu.Unlock()
 	if !needed {
 		return
 	}
+	l := c.shard.layer
 	canceler := buildCancel(sent, extra...)
 	if canceler == nil {
-		c.layer.turned.lost.Add(1)
+		l.turned.lost.Add(1)
 		return
 	}
-	now := c.layer.clock.now()
+	now := l.clock.now()
 	c.shard.mu.Lock()
 	if c.canceler != nil || !c.machine.outstanding() {
 		c.shard.mu.Unlock()
@@ -104,11 +107,11 @@ func buildCancel(sent string, extra ...sip.Line) []byte {
 func (c *Client) sendCancel(w *clientWork) {
 	u := &cancelUser{invite: c, flow: w.flow, message: w.canceler}
 	if u.message == nil {
-		u.message = buildCancel(w.sent)
+		u.message = buildCancel(w.whole)
 	}
 	switch {
 	case u.message == nil:
-		c.layer.turned.lost.Add(1)
+		c.shard.layer.turned.lost.Add(1)
 	case w.gone:
 		u.reconnect()
 	default:
@@ -126,7 +129,7 @@ type cancelUser struct {
 
 // start sends the CANCEL over u.flow.
 func (u *cancelUser) start() {
-	_, err := u.invite.layer.start(u.message, u.invite.branch, sip.MethodCancel, u.flow, u)
+	_, err := u.invite.shard.layer.start(u.message, u.invite.branch, sip.MethodCancel, u.flow, u)
 	if err != nil {
 		u.Failed(nil, err)
 	}
@@ -134,7 +137,7 @@ func (u *cancelUser) start() {
 
 // reconnect sends the CANCEL over a new connection: RFC 5923, Section 8.1.
 func (u *cancelUser) reconnect() {
-	l := u.invite.layer
+	l := u.invite.shard.layer
 	l.reconnect(u.flow, func(f Flow, err error) {
 		if err != nil {
 			l.turned.lost.Add(1)
@@ -155,5 +158,5 @@ func (u *cancelUser) Failed(_ *Client, err error) {
 		u.reconnect()
 		return
 	}
-	u.invite.layer.turned.lost.Add(1)
+	u.invite.shard.layer.turned.lost.Add(1)
 }

@@ -47,22 +47,31 @@ func TestCarriedModel(t *testing.T) {
 			want := make(map[*core]uint64)
 			for i := range l.shards {
 				s := &l.shards[i]
-				for _, c := range s.table {
-					for ; c != nil; c = c.chain {
-						conn := uint64(0)
-						if c.client != nil {
-							conn = c.client.path.id
-						} else {
-							conn = c.server.src.Flow.ID()
-						}
-						if conn != 0 && c.machine.outstanding() {
-							want[c] = conn
-						}
+				for _, c := range s.live {
+					if c == nil {
+						continue
+					}
+					conn := uint64(0)
+					if c.client != nil {
+						conn = c.client.path.id
+					} else {
+						conn = c.server.src.Flow.ID()
+					}
+					if conn != 0 && c.machine.outstanding() {
+						want[c] = conn
 					}
 				}
-				for conn, c := range s.carried {
-					for ; c != nil; c = c.place.next {
-						if want[c] != conn || c.place.conn != conn || c.place.next != nil && c.place.next.place.prev != c {
+				for _, e := range s.carried.slots {
+					if e.ref == 0 {
+						continue
+					}
+					c := s.live[e.ref]
+					conn := c.carriage.conn
+					if s.carriedBy(conn) != c {
+						t.Errorf("%s: connection %d does not find what it carries", when, conn)
+					}
+					for ; c != nil; c = c.carriage.next {
+						if want[c] != conn || c.carriage.conn != conn || c.carriage.next != nil && c.carriage.next.carriage.prev != c {
 							t.Errorf("%s: a transaction stands with connection %d, not %d", when, conn, want[c])
 						}
 						delete(want, c)
@@ -98,7 +107,7 @@ func TestCarriedModel(t *testing.T) {
 		l.mustDrain(t, u)
 		agree("at the end")
 		for i := range l.shards {
-			if n := len(l.shards[i].carried); n != 0 {
+			if n := l.shards[i].carried.used; n != 0 {
 				t.Errorf("%d connections are known still", n)
 			}
 		}

@@ -10,15 +10,16 @@ import (
 type Client struct {
 	core
 	branch string // fixed
-	method string // fixed
+	name   string // fixed: the method
 
 	// The shard's mu guards the fields below.
 
 	path     path
-	sent     string // the request, as long as it may be sent again, acknowledged or canceled
-	ack      []byte // the ACK, once it was sent; never changed
-	canceler []byte // the CANCEL, once it was asked for; never changed
 	final    bool   // the user has, or is about to get, the final response
+	handed   bool   // HandOver was called
+	sent     []byte // the request, as long as it may be sent again, acknowledged or canceled; from hold
+	ack      []byte // the ACK, once it was built; empty if it could not be; never changed
+	canceler []byte // the CANCEL, once it was asked for; never changed
 	user     ClientUser
 	calls    queue[upcall]
 }
@@ -56,8 +57,10 @@ type upcall struct {
 type clientWork struct {
 	acts     actions
 	flow     Flow
-	gone     bool   // flow is known to be closed
-	sent     string // for sendRequest, sendAck, sendCancel
+	gone     bool    // flow is known to be closed
+	again    *[]byte // for sendRequest: a copy from takeBuffer
+	sent     []byte  // for the first sendAck: the request, which is given up with it; from hold
+	whole    string  // for sendCancel without canceler: the request
 	ack      []byte
 	canceler []byte
 	resp     *sip.Message
@@ -80,26 +83,25 @@ func (l *Layer) Start(b []byte, branch, method string, flow Flow, u ClientUser) 
 }
 
 // start is Start without its limit: the number of CANCELs is bounded by that of INVITEs.
-func (l *Layer) start(b []byte, branch, method string, flow Flow, u ClientUser) (*Client, error) {
-	kind := ClientNonInvite
-	switch method {
-	case sip.MethodInvite:
-		kind = ClientInvite
-	case sip.MethodAck:
+func (l *Layer) start(b []byte, branch, name string, flow Flow, u ClientUser) (*Client, error) {
+	if name == sip.MethodAck {
 		return nil, ErrMethod
 	}
-	reliable := flow.Reliable()
-	c := &Client{branch: branch, method: constantMethod(method), path: pathOf(flow), user: u}
-	if kind == ClientInvite || !reliable {
-		c.sent = string(b)
+	method, kind := l.methodOf(name), ClientNonInvite
+	if method == methodInvite {
+		kind = ClientInvite
 	}
-	hash := l.clientHash(branch)
-	c.core.init(l, hash, newMachine(kind, reliable))
+	reliable := flow.Reliable()
+	c := &Client{branch: branch, name: nameOf(method, name), path: pathOf(flow), user: u}
+	if kind == ClientInvite || !reliable {
+		c.sent = hold(b)
+	}
+	c.core.init(l, l.clientID(branch), method, newMachine(kind, reliable))
 	c.core.client = c
 
 	now := l.clock.now()
 	c.shard.mu.Lock()
-	if c.shard.findClient(hash, branch, method) != nil {
+	if c.shard.findClient(c.id, method).ref != 0 {
 		c.shard.mu.Unlock()
 		return nil, ErrBranch
 	}
@@ -118,7 +120,14 @@ func (l *Layer) start(b []byte, branch, method string, flow Flow, u ClientUser) 
 	if c.step(event{kind: evFailed}, now) == 0 {
 		return c, nil // Somebody was faster, and u was told.
 	}
+	c.letGo()
 	return nil, &TransportError{Err: err}
+}
+
+// letGo gives up the request that was sent. The caller holds the shard's mu.
+func (c *Client) letGo() {
+	letGo(c.sent)
+	c.sent = nil
 }
 
 // response handles a response: RFC 3261, Section 17.1.3.
@@ -132,24 +141,26 @@ func (l *Layer) response(m *sip.Message, src *Source) {
 	from := pathOf(src.Flow)
 	from.identity = src.Identity
 	own := l.cfg.OwnSentBy == nil || l.cfg.OwnSentBy(via)
-	hash := l.clientHash(via.Branch)
+	id, method := l.clientID(via.Branch), l.methodOf(cseq.Method)
 	now := l.clock.now()
-	sh := l.shard(hash)
+	sh := l.shard(id)
 	sh.mu.Lock()
-	c := sh.findClient(hash, via.Branch, cseq.Method)
-	if c == nil || !own { // Never forwarded: RFC 6026, Section 7.3.
+	found := sh.findClient(id, method)
+	c := found.client
+	switch {
+	case found.ref == 0 || !own: // Never forwarded: RFC 6026, Section 7.3.
 		sh.counts.stray++
 		sh.mu.Unlock()
-		return
-	}
-	if !c.path.takes(&from) {
+	case c == nil:
+		l.late(sh, &found, &from, m) // gives the lock back
+	case !c.path.takes(&from):
 		sh.counts.foreign++
 		sh.mu.Unlock()
-		return
+	default:
+		w := c.stepFor(event{evMessage, m.StatusCode()}, now, m, nil)
+		sh.mu.Unlock()
+		c.carryOut(&w)
 	}
-	w := c.stepFor(event{evMessage, m.StatusCode()}, now, m, nil)
-	sh.mu.Unlock()
-	c.carryOut(&w)
 }
 
 // FlowClosed says that a connection is gone, or that nothing more will come over it, and why. The client
@@ -170,8 +181,8 @@ func (l *Layer) FlowClosed(id uint64, err error) {
 		sh := &l.shards[i]
 		now := l.clock.now()
 		sh.mu.Lock()
-		for t := sh.carried[id]; t != nil; {
-			next := t.place.next // a step may take the transaction out of the list
+		for t := sh.carriedBy(id); t != nil; {
+			next := t.carriage.next // a step may take the transaction out of the list
 			if c := t.client; c != nil {
 				c.path.gone = true
 				w := c.stepFor(ev, now, nil, err)
@@ -193,7 +204,17 @@ func (l *Layer) FlowClosed(id uint64, err error) {
 func (c *Client) stepFor(ev event, now instant, resp *sip.Message, cause error) (w clientWork) {
 	w.acts = c.step(ev, now)
 	w.flow, w.gone = c.path.flow, c.path.gone
-	w.sent, w.ack, w.canceler, w.resp = c.sent, c.ack, c.canceler, resp
+	w.ack, w.canceler, w.resp = c.ack, c.canceler, resp
+	if w.acts&sendRequest != 0 {
+		w.again = takeBuffer()
+		*w.again = append((*w.again)[:0], c.sent...)
+	}
+	if w.acts&sendAck != 0 && c.ack == nil {
+		w.sent, c.sent = c.sent, nil
+	}
+	if w.acts&sendCancel != 0 && c.canceler == nil {
+		w.whole = string(c.sent)
+	}
 	switch {
 	case w.acts&passResponse != 0:
 		w.call = upcall{user: c.user, resp: resp}
@@ -207,8 +228,9 @@ func (c *Client) stepFor(ev event, now instant, resp *sip.Message, cause error) 
 	if w.call.user != nil {
 		w.mine = c.calls.claim(w.call)
 	}
-	if w.acts&release != 0 {
-		c.sent, c.canceler = "", nil
+	if w.acts&(release|end) != 0 || c.machine.state == Completed {
+		c.letGo()
+		c.canceler = nil
 	}
 	if c.machine.state == Completed {
 		c.user = nil
@@ -218,13 +240,11 @@ func (c *Client) stepFor(ev event, now instant, resp *sip.Message, cause error) 
 
 // carryOut does what follows from a step, without the lock.
 func (c *Client) carryOut(w *clientWork) {
-	if w.acts&sendRequest != 0 {
-		buf := takeBuffer()
-		*buf = append((*buf)[:0], w.sent...)
-		if err := w.flow.Send(*buf); err != nil {
+	if w.again != nil {
+		if err := w.flow.Send(*w.again); err != nil {
 			c.fail(err)
 		}
-		giveBuffer(buf)
+		giveBuffer(w.again)
 	}
 	if w.acts&sendAck != 0 {
 		c.acknowledge(w)
@@ -232,28 +252,38 @@ func (c *Client) carryOut(w *clientWork) {
 	if w.acts&sendCancel != 0 {
 		c.sendCancel(w)
 	}
-	if w.acts&tellTimeout != 0 && c.layer.cfg.TimedOut != nil {
-		c.layer.cfg.TimedOut(w.flow)
+	if timedOut := c.shard.layer.cfg.TimedOut; w.acts&tellTimeout != 0 && timedOut != nil {
+		timedOut(w.flow)
 	}
-	if !w.mine {
-		return
+	if w.mine {
+		c.call(w.call)
+	} else if w.acts&(release|sendAck) != 0 {
+		c.shard.mu.Lock()
+		c.rest()
+		c.shard.mu.Unlock()
 	}
-	for call, ok := w.call, true; ok; {
+}
+
+// call calls the user for what was claimed, and for what came meanwhile.
+func (c *Client) call(call upcall) {
+	for ok := true; ok; {
 		if call.resp != nil {
 			call.user.Response(c, call.resp)
 		} else {
 			call.user.Failed(c, call.err)
 		}
 		c.shard.mu.Lock()
-		call, ok = c.calls.take()
+		if call, ok = c.calls.take(); !ok {
+			c.rest()
+		}
 		c.shard.mu.Unlock()
 	}
 }
 
 // fail tells the machine that something could not be delivered.
 func (c *Client) fail(err error) {
-	c.layer.turned.undelivered.Add(1)
-	now := c.layer.clock.now()
+	c.shard.layer.turned.undelivered.Add(1)
+	now := c.shard.layer.clock.now()
 	c.shard.mu.Lock()
 	w := c.stepFor(event{kind: evFailed}, now, nil, err)
 	c.shard.mu.Unlock()
@@ -264,7 +294,7 @@ func (c *Client) fail(err error) {
 func (c *Client) Branch() string { return c.branch }
 
 // Method returns the method that the transaction was started with.
-func (c *Client) Method() string { return c.method }
+func (c *Client) Method() string { return c.name }
 
 // Flow returns where the transaction sends. It changes only when its connection was closed.
 func (c *Client) Flow() Flow {

@@ -15,20 +15,28 @@ var errGone = errors.New("connection closed")
 
 // acknowledge sends the ACK for w.resp, or the one that was sent before.
 func (c *Client) acknowledge(w *clientWork) {
-	ack := w.ack
+	ack, l := w.ack, c.shard.layer
 	if ack == nil {
-		sent, err := sip.Parse(w.sent)
-		if err != nil { // The user started it with something else than a request.
-			c.layer.turned.lost.Add(1)
-			return
+		if w.sent == nil {
+			return // another response is being acknowledged
 		}
-		buf := takeBuffer()
-		*buf = sip.AppendAck((*buf)[:0], sent, w.resp)
-		ack = bytes.Clone(*buf)
-		giveBuffer(buf)
+		sent, err := sip.Parse(string(w.sent))
+		letGo(w.sent)
+		ack = []byte{}
+		if err == nil {
+			buf := takeBuffer()
+			*buf = sip.AppendAck((*buf)[:0], sent, w.resp)
+			ack = bytes.Clone(*buf)
+			giveBuffer(buf)
+		} else { // The user started it with something else than a request.
+			l.turned.lost.Add(1)
+		}
 		c.shard.mu.Lock()
-		c.ack, c.sent, c.canceler = ack, "", nil
+		c.ack = ack
 		c.shard.mu.Unlock()
+	}
+	if len(ack) == 0 {
+		return
 	}
 	err := errGone
 	if !w.gone {
@@ -38,13 +46,13 @@ func (c *Client) acknowledge(w *clientWork) {
 		return
 	}
 	// RFC 5923, Section 8.1
-	ok := c.layer.reconnect(w.flow, func(f Flow, err error) {
+	ok := l.reconnect(w.flow, func(f Flow, err error) {
 		if err == nil {
 			c.moveTo(f)
 			err = f.Send(ack)
 		}
 		if err != nil {
-			c.layer.turned.lost.Add(1)
+			l.turned.lost.Add(1)
 			c.fail(err)
 		}
 	})

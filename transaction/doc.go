@@ -12,10 +12,14 @@
 // ClientUser for responses). What follows from a timer happens on the goroutine that runs Layer.Run. A
 // transaction has no goroutine of its own.
 //
+// While a transaction is at work it is a Server or a Client. What has its final response and only waits for
+// the end of its last timer, which may be half a minute, is a record of a few words without a pointer
+// (finished.go); requests and responses find it by a keyed digest of what they are matched by.
+//
 // # Locks
 //
 // The transactions are spread over shards by a keyed hash of their branch. The one lock of this package
-// is that of a shard; it guards the shard's table and timers and the transactions in it. It is held for
+// is that of a shard; it guards the shard's tables and timers and the transactions in it. It is held for
 // a look-up and a step, never across Flow.Send, a call of a user or a hook, and never together with
 // another lock.
 //

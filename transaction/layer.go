@@ -3,6 +3,7 @@ package transaction
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"hash/maphash"
 	"log/slog"
 	"strconv"
@@ -21,7 +22,8 @@ type Config struct {
 	Timers Timers
 	// MaxTransactions limits the server transactions, and as many again for the client transactions. A
 	// request beyond it is answered 503 with Retry-After and leaves no state; Start beyond it returns
-	// ErrFull. A transaction takes about 1 KiB once its final response is given. Default 1,000,000.
+	// ErrFull. Once its final response is given, a transaction takes about 110 bytes, and what it may have to send
+	// again. Default 1,000,000.
 	MaxTransactions int
 	// RetryAfter is the time in the Retry-After of such a 503, in whole seconds. Default 5 s.
 	RetryAfter time.Duration
@@ -48,8 +50,9 @@ type Layer struct {
 	cfg    Config
 	timers Timers
 	clock  clock
-	seed   maphash.Seed // of the tables
-	tags   maphash.Seed // of the tags in To of responses that are made here
+	key    digestKey    // of what transactions are found by
+	tags   digestKey    // of the tags in To of responses that are made here
+	seed   maphash.Seed // of what need not be more than a hash
 	shards [shards]shard
 
 	live     [2]atomic.Int64 // client, server transactions: Kind/2
@@ -85,16 +88,16 @@ func New(cfg Config) *Layer {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	timers := cfg.Timers.withDefaults()
-	l := &Layer{cfg: cfg, timers: timers, clock: newClock(timers.T1), seed: maphash.MakeSeed(), tags: maphash.MakeSeed()}
+	l := &Layer{cfg: cfg, timers: timers, clock: newClock(timers.T1), key: newDigestKey(), tags: newDigestKey(), seed: maphash.MakeSeed()}
 	for i := range l.shards {
-		l.shards[i].table, l.shards[i].carried = make(map[uint64]*core), make(map[uint64]*core)
+		l.shards[i].layer = l
 		l.shards[i].look.Store(int64(never))
 	}
 	return l
 }
 
-// shard returns the shard of a hash.
-func (l *Layer) shard(hash uint64) *shard { return &l.shards[hash%shards] }
+// shard returns the shard of a digest.
+func (l *Layer) shard(id digest) *shard { return &l.shards[id.lo%shards] }
 
 // Receive takes a message from the wire, whatever it is. It returns when the machines and the users have
 // done what follows from it. The message and src may be kept.
@@ -120,11 +123,13 @@ func (l *Layer) Run(ctx context.Context) error {
 		for i := range l.shards {
 			s := &l.shards[i]
 			if tick(s.look.Load()) <= now {
-				due = l.expire(s, now, due[:0])
-				for j := range due {
-					due[j].carryOut()
+				for more := true; more; {
+					due, more = l.expire(s, now, due[:0])
+					for j := range due {
+						due[j].carryOut()
+					}
+					clear(due)
 				}
-				clear(due)
 			}
 			next = min(next, tick(s.look.Load()))
 		}
@@ -157,8 +162,9 @@ func (d *dueWork) carryOut() {
 	}
 }
 
-// expire steps the transactions of a shard that are due and appends what follows.
-func (l *Layer) expire(s *shard, now tick, due []dueWork) []dueWork {
+// expire steps the transactions of a shard that are due and appends what follows. It ends those that have
+// finished, reporting whether it is to be called again for more.
+func (l *Layer) expire(s *shard, now tick, due []dueWork) (_ []dueWork, more bool) {
 	// A machine's timers are due when their tick is, even if the clock's own reading is a hair before.
 	t := max(l.clock.now(), instant(now)*l.clock.resolution)
 	s.mu.Lock()
@@ -171,12 +177,13 @@ func (l *Layer) expire(s *shard, now tick, due []dueWork) []dueWork {
 			due = append(due, dueWork{server: srv, swork: srv.stepFor(event{kind: evTick}, t)})
 		}
 	})
-	s.look.Store(int64(s.wheel.next()))
-	return due
+	more = s.end(t)
+	s.look.Store(int64(min(s.wheel.next(), s.firstEnd())))
+	return due, more
 }
 
 // refuse answers 503 without a transaction, and logs why, from time to time.
-func (l *Layer) refuse(m *sip.Message, src *Source, k serverKey, why string, limit int64) {
+func (l *Layer) refuse(m *sip.Message, src *Source, k *serverKey, why string, limit int64) {
 	l.turned.refused.Add(1)
 	now := int64(l.clock.now())
 	if last := l.turned.warned.Load(); !l.draining.Load() && (last == 0 || now-last > int64(10*time.Second)) && l.turned.warned.CompareAndSwap(last, max(now, 1)) {
@@ -187,14 +194,14 @@ func (l *Layer) refuse(m *sip.Message, src *Source, k serverKey, why string, lim
 		l.cfg.Logger.Warn(why+", answering 503", attrs...)
 	}
 	seconds := strconv.Itoa(max(1, int(l.cfg.RetryAfter/time.Second)))
-	l.answer(m, src, 503, l.tag(k, m), sip.Line{Name: "Retry-After", Value: seconds})
+	l.answer(m, src, 503, l.tag(k.id), sip.Line{Name: "Retry-After", Value: seconds})
 }
 
 // refusedBefore reports whether an ACK is for a response of refuse, which kept nothing: its tag is made from the request
 // alone, and the ACK has the same branch (RFC 3261, Section 8.2.7, and RFC 3261, Section 17.1.1.3).
-func (l *Layer) refusedBefore(m *sip.Message, k serverKey) bool {
+func (l *Layer) refusedBefore(m *sip.Message, k *serverKey) bool {
 	t := tag(m.To())
-	return t != "" && t == l.tag(k, m)
+	return t != "" && t == l.tag(k.id)
 }
 
 // answer sends a response that belongs to no transaction.
@@ -208,14 +215,12 @@ func (l *Layer) answer(m *sip.Message, src *Source, status int, tag string, extr
 }
 
 // tag returns the tag for To in a response that is made here. It depends on the request alone, so that
-// all such responses to a request and its CANCEL have the same: RFC 3261, Section 9.2. m is looked at only
-// if the branch is not unique.
-func (l *Layer) tag(k serverKey, m *sip.Message) string {
-	id := k.branch
-	if id == "" {
-		id = m.CallID()
-	}
-	return strconv.FormatUint(maphash.String(l.tags, id)+maphash.String(l.tags, k.host), 36)
+// all such responses to a request and its CANCEL have the same: RFC 3261, Section 9.2. It tells nothing of the digest.
+func (l *Layer) tag(id digest) string {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], id.lo)
+	binary.LittleEndian.PutUint64(b[8:], id.hi)
+	return strconv.FormatUint(l.tags.sum(b[:]).lo, 36)
 }
 
 // buffers are for messages that are built and sent at once.

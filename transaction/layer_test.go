@@ -47,8 +47,14 @@ func expectEmpty(t *testing.T, l *Layer) {
 		t.Errorf("transactions left: %v %+v", live, l.Transactions())
 	}
 	for i := range l.shards {
-		if s := &l.shards[i]; len(s.table) != 0 || s.wheel.next() != never {
-			t.Errorf("shard %d: %d entries, wheel looks at %d", i, len(s.table), s.wheel.next())
+		if s := &l.shards[i]; s.index.used != 0 || s.wheel.next() != never || s.firstEnd() != never || len(s.kept.chunks) != 0 {
+			t.Errorf("shard %d: %d entries, wheel looks at %d, rings at %d, %d chunks are kept",
+				i, s.index.used, s.wheel.next(), s.firstEnd(), len(s.kept.chunks))
+		}
+		for _, c := range l.shards[i].live {
+			if c != nil {
+				t.Errorf("shard %d: %+v is at work", i, c.machine)
+			}
 		}
 	}
 }
@@ -411,7 +417,7 @@ func TestListing(t *testing.T) {
 			got[info.Kind] = info
 		}
 		want := map[Kind]Info{
-			ServerInvite: {Kind: ServerInvite, State: Completed, Method: "INVITE", Branch: testBranch, Conn: 4, Peer: "tls:192.0.2.1:5060", Timer: "H", In: 32 * time.Second},
+			ServerInvite: {Kind: ServerInvite, State: Completed, Method: "INVITE", Conn: 4, Peer: "tls:192.0.2.1:5060", Timer: "H", In: 32 * time.Second},
 			ClientInvite: {Kind: ClientInvite, State: Calling, Method: "INVITE", Branch: testBranch, Timer: "A", In: 500 * time.Millisecond},
 		}
 		for k, w := range want {

@@ -176,6 +176,17 @@ func (m *machine) terminate() actions {
 	return end
 }
 
+// rests reports whether the transaction only waits for the end of its last timer, with nothing to do by itself.
+func (m *machine) rests() bool {
+	switch m.state {
+	case Accepted, Confirmed:
+		return true
+	case Completed:
+		return m.kind != ServerInvite
+	}
+	return false
+}
+
 // outstanding reports whether the transaction still owes or awaits a final response.
 func (m *machine) outstanding() bool { return m.state <= Proceeding }
 

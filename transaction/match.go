@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"strings"
 
@@ -12,11 +13,46 @@ const cookie = "z9hG4bK"
 
 // serverKey is what a request is matched by: RFC 3261, Section 17.2.3, and whom it came from.
 type serverKey struct {
-	hash     uint64
-	branch   string // empty: not unique, the request is matched as RFC 2543 did
-	host     string // sent-by
-	port     uint16
-	identity string
+	// id is made of the branch, the sent-by and the identity. It leaves out the method, so that a CANCEL finds
+	// what it cancels. For a client of RFC 2543, whose branch is not unique, it is made of all that a request
+	// and its ACK or CANCEL have in common.
+	id digest
+	// old says that it is the latter. to is then a digest of the tag of To, which an ACK has from the response.
+	old bool
+	to  uint32
+}
+
+// method is a method as it is compared: the number of one that is known, or the highest bit and a keyed hash. 0 is none.
+type method uint32
+
+const (
+	methodInvite method = iota + 1
+	methodCancel
+	methodUnknown method = 1 << 31
+)
+
+// methods are the known ones, by number.
+var methods = [...]string{
+	"", sip.MethodInvite, sip.MethodCancel, sip.MethodBye, sip.MethodOptions, sip.MethodMessage, sip.MethodRegister,
+	sip.MethodSubscribe, sip.MethodNotify, sip.MethodInfo, sip.MethodUpdate, sip.MethodPrack, sip.MethodRefer, sip.MethodPublish,
+}
+
+// methodOf returns what stands for a method.
+func (l *Layer) methodOf(name string) method {
+	for i, known := range methods {
+		if name == known {
+			return method(i)
+		}
+	}
+	return methodUnknown | method(maphash.String(l.seed, name))
+}
+
+// nameOf returns a string equal to name, which m stands for, that keeps no message alive.
+func nameOf(m method, name string) string {
+	if m&methodUnknown == 0 {
+		return methods[m]
+	}
+	return strings.Clone(name)
 }
 
 // unique reports whether a branch is unique by itself. A cookie with nothing behind it is not.
@@ -24,76 +60,125 @@ func unique(branch string) bool {
 	return len(branch) > len(cookie) && strings.EqualFold(branch[:len(cookie)], cookie)
 }
 
+// What begins the bytes of which a digest is made, so that those of one kind are never those of another.
+const (
+	digestBranch = iota
+	digestOld
+)
+
 // keyOf returns the key of a request, ok being false if it has no Via or CSeq that can be read.
-func (l *Layer) keyOf(m *sip.Message, src *Source) (k serverKey, cseq sip.CSeq, ok bool) {
+func (l *Layer) keyOf(m *sip.Message, src *Source) (k serverKey, ok bool) {
 	via, err := m.TopVia()
 	if err != nil {
-		return k, cseq, false
+		return k, false
 	}
-	if cseq, err = m.CSeq(); err != nil {
-		return k, cseq, false
+	cseq, err := m.CSeq()
+	if err != nil {
+		return k, false
 	}
-	k = serverKey{branch: via.Branch, host: via.Host, port: via.Port, identity: src.Identity}
-	if unique(k.branch) {
-		k.hash = l.hash(k.branch, k.host)
-		return k, cseq, true
+	var room [256]byte
+	b := room[:0]
+	if unique(via.Branch) {
+		b = appendText(append(b, digestBranch), via.Branch)
+	} else {
+		// RFC 3261, Section 17.2.3 compares header fields. As text, for who sends a request again, or builds an ACK
+		// or CANCEL for it, repeats what it wrote.
+		text, _ := m.FirstValue(sip.FieldVia)
+		b = appendText(append(b, digestOld), text)
+		b = appendText(appendText(b, m.RequestURI()), m.CallID())
+		b = appendText(binary.LittleEndian.AppendUint32(b, cseq.Seq), tag(m.From()))
+		k.old, k.to = true, l.toTag(tag(m.To()))
 	}
-	k.branch = ""
-	k.hash = l.hash(m.CallID(), k.host) + uint64(cseq.Seq)
-	return k, cseq, true
+	b = binary.LittleEndian.AppendUint16(appendText(b, via.Host), via.Port)
+	k.id = l.key.sum(appendText(b, src.Identity))
+	return k, true
 }
 
-// hash is keyed, so that nobody outside can choose branches that collide. It leaves out the identity and
-// the method, which are compared, so that a CANCEL finds what it cancels.
-func (l *Layer) hash(a, b string) uint64 {
-	return maphash.String(l.seed, a)*31 + maphash.String(l.seed, b)
+// toTag returns what stands for a tag of To.
+func (l *Layer) toTag(tag string) uint32 { return uint32(maphash.String(l.seed, tag)) }
+
+// sourceDigest stands for where a request came from.
+func (l *Layer) sourceDigest(src *Source) uint64 {
+	var room [24]byte
+	ip := src.Remote.Addr().As16()
+	b := binary.LittleEndian.AppendUint16(append(room[:0], ip[:]...), src.Remote.Port())
+	return l.key.sum(append(b, byte(src.Remote.Transport))).lo
 }
 
-// clientHash is the hash of a client transaction. Branches of the two sides don't meet: ours are
-// unguessable, and a request that comes back with one is compared as a request.
-func (l *Layer) clientHash(branch string) uint64 { return maphash.String(l.seed, branch) }
+// clientID returns the digest of a client transaction. Branches of the two sides don't meet: those of
+// requests that come are hashed with more.
+func (l *Layer) clientID(branch string) digest { return l.key.text(branch) }
 
-// findServer returns the server transaction that a request belongs to, and how many share its hash. method
-// is that of the request, INVITE for an ACK, and empty for a CANCEL that looks for what it cancels
+// matched is a transaction that was found: at work, or finished.
+type matched struct {
+	ref    uint32 // 0: there is none
+	server *Server
+	client *Client
+	place  place // with server and client nil
+}
+
+// found returns the transaction with a ref if it has that digest.
+func (s *shard) found(ref uint32, id digest) (f matched, ok bool) {
+	if ref&refFinished != 0 {
+		f = matched{ref: ref, place: s.finished(ref)}
+		return f, f.place.id == id
+	}
+	c := s.live[ref]
+	return matched{ref: ref, server: c.server, client: c.client}, c.id == id
+}
+
+// findServer returns the server transaction that a request belongs to, and how many share its digest. method
+// is that of the request, methodInvite for an ACK, and 0 for a CANCEL that looks for what it cancels
 // (RFC 3261, Section 9.2). The caller holds the shard's mu.
-func (s *shard) findServer(k serverKey, method string, m *sip.Message, cseq sip.CSeq) (found *Server, chain int) {
-	for c := s.table[k.hash]; c != nil; c = c.chain {
+func (s *shard) findServer(k *serverKey, method method, isAck bool) (f matched, chain int) {
+	tag := k.id.tag()
+	for at := tag; ; {
+		ref := s.index.find(tag, &at)
+		if ref == 0 {
+			return matched{}, chain
+		}
+		f, ok := s.found(ref, k.id)
+		if !ok {
+			continue
+		}
 		chain++
-		t := c.server
-		if t == nil || t.key.branch != k.branch || t.key.host != k.host || t.key.port != k.port || t.key.identity != k.identity {
+		var have serverMark
+		if f.server != nil {
+			have = f.server.mark()
+		} else {
+			have = f.place.mark()
+		}
+		if have.method != method && (method != 0 || have.method == methodCancel) {
 			continue
 		}
-		if t.method != method && (method != "" || t.method == sip.MethodCancel) {
+		if k.old && !have.fits(k, isAck) {
 			continue
 		}
-		if k.branch == "" && !t.matchesOld(m, cseq) {
-			continue
-		}
-		return t, chain
+		return f, chain
 	}
-	return nil, chain
 }
 
-// matchesOld compares a request with the one that made the transaction, as RFC 3261, Section 17.2.3 has it
-// for clients of RFC 2543, whose branch is not unique. Header fields are compared as text: who sends a
-// request again, or builds an ACK or CANCEL for it, repeats what it wrote.
-func (s *Server) matchesOld(m *sip.Message, cseq sip.CSeq) bool {
-	o := s.old
-	if o == nil || o.RequestURI() != m.RequestURI() || o.CallID() != m.CallID() {
-		return false
-	}
-	oseq, err := o.CSeq()
-	via, _ := m.FirstValue(sip.FieldVia)
-	ovia, _ := o.FirstValue(sip.FieldVia)
-	if err != nil || oseq.Seq != cseq.Seq || ovia != via || tag(o.From()) != tag(m.From()) {
-		return false
-	}
-	if m.Method() == sip.MethodAck {
+// serverMark tells apart the server transactions with one digest.
+type serverMark struct {
+	method    method
+	state     State
+	to, ackTo uint32 // of a request of RFC 2543: the tag of its To, and that of the final response, which the ACK has
+}
+
+// fits compares the tags of To.
+func (s serverMark) fits(k *serverKey, isAck bool) bool {
+	if isAck {
 		// The tag of the response tells this ACK from that of another response. In Accepted the response
 		// is the user's, who gets the ACK in any case.
-		return s.machine.state == Accepted || tag(m.To()) == s.toTag
+		return s.state == Accepted || k.to == s.ackTo
 	}
-	return tag(o.To()) == tag(m.To())
+	return k.to == s.to
+}
+
+func (s *Server) mark() serverMark { return serverMark{s.method, s.machine.state, s.to, s.ackTo} }
+
+func (f *finished) mark() serverMark {
+	return serverMark{f.method, f.state, uint32(f.whom), uint32(f.whom >> 32)}
 }
 
 // tag returns the tag of a From or To, empty without one.
@@ -106,24 +191,16 @@ func tag(a *sip.NameAddr, err error) string {
 
 // findClient returns the client transaction of a branch and method: RFC 3261, Section 17.1.3. The caller
 // holds the shard's mu.
-func (s *shard) findClient(hash uint64, branch, method string) *Client {
-	for c := s.table[hash]; c != nil; c = c.chain {
-		if t := c.client; t != nil && t.branch == branch && t.method == method {
-			return t
+func (s *shard) findClient(id digest, method method) matched {
+	tag := id.tag()
+	for at := tag; ; {
+		ref := s.index.find(tag, &at)
+		if ref == 0 {
+			return matched{}
+		}
+		f, ok := s.found(ref, id)
+		if ok && (f.client != nil && f.client.method == method || f.client == nil && f.place.method == method) {
+			return f
 		}
 	}
-	return nil
-}
-
-// constantMethod returns a string equal to method that keeps no message alive.
-func constantMethod(method string) string {
-	for _, known := range [...]string{
-		sip.MethodInvite, sip.MethodBye, sip.MethodOptions, sip.MethodMessage, sip.MethodRegister, sip.MethodCancel,
-		sip.MethodSubscribe, sip.MethodNotify, sip.MethodInfo, sip.MethodUpdate, sip.MethodPrack, sip.MethodRefer, sip.MethodPublish,
-	} {
-		if method == known {
-			return known
-		}
-	}
-	return strings.Clone(method)
 }

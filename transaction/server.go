@@ -2,7 +2,6 @@ package transaction
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
 )
@@ -11,18 +10,18 @@ import (
 // goroutines at once.
 type Server struct {
 	core
-	src    *Source      // fixed
-	method string       // fixed
-	old    *sip.Message // fixed: the request, if its branch is not unique and all of it is needed to match
+	src  *Source // fixed
+	name string  // fixed: the method
+	old  bool    // fixed: the branch is not unique, see serverKey
+	to   uint32  // fixed, with old: the tag of To
 
 	// The shard's mu guards the fields below.
 
-	key      serverKey
-	req      *sip.Message  // until the final response
-	toTag    string        // with old: the tag of the final response, which the ACK must have
-	kept     []byte        // the last response, where it may have to be sent again; never changed
-	out      queue[[]byte] // responses to send
 	handing  bool          // the user has the request, but has not returned from it
+	ackTo    uint32        // with old: the tag of the final response, which the ACK must have
+	req      *sip.Message  // until the final response
+	kept     []byte        // the last response, where it may have to be sent again; from hold
+	out      queue[[]byte] // responses to send
 	canceled *sip.Message  // CANCEL that came meanwhile
 	attached any
 }
@@ -36,40 +35,37 @@ type serverWork struct {
 
 // request handles a request other than ACK and CANCEL.
 func (l *Layer) request(m *sip.Message, src *Source) {
-	k, cseq, ok := l.keyOf(m, src)
+	k, ok := l.keyOf(m, src)
 	if !ok {
 		l.turned.unreadable.Add(1)
 		return
 	}
-	by, method := carrierOf(src.Flow), constantMethod(m.Method())
+	by, method := carrierOf(src.Flow), l.methodOf(m.Method())
 	now := l.clock.now()
 	spent := src.spent()
-	sh := l.shard(k.hash)
+	sh := l.shard(k.id)
 	sh.mu.Lock()
-	found, chain := sh.findServer(k, method, m, cseq)
+	found, chain := sh.findServer(&k, method, false)
 	switch {
-	case found != nil:
-		sh.counts.absorbed++
-		w := found.stepFor(event{kind: evMessage}, now)
-		sh.mu.Unlock()
-		found.carryOut(&w)
+	case found.ref != 0:
+		l.again(sh, &found, src, now) // gives the lock back
 		return
 	case chain >= maxChain || l.live[1].Load() >= int64(l.cfg.MaxTransactions) || l.draining.Load():
 		sh.mu.Unlock()
-		l.refuse(m, src, k, "too many transactions", int64(l.cfg.MaxTransactions))
+		l.refuse(m, src, &k, "too many transactions", int64(l.cfg.MaxTransactions))
 		return
 	case spent != nil:
 		sh.mu.Unlock()
 		l.turned.overShare.Add(1)
-		l.refuse(m, src, k, "too many transactions of one source or identity", spent.limit)
+		l.refuse(m, src, &k, "too many transactions of one source or identity", spent.limit)
 		return
 	case l.cfg.Overloaded != nil && tag(m.To()) == "" && l.cfg.Overloaded():
 		sh.mu.Unlock()
 		l.turned.overload.Add(1)
-		l.refuse(m, src, k, "more comes in than can be handled", 0)
+		l.refuse(m, src, &k, "more comes in than can be handled", 0)
 		return
 	}
-	s := l.newServer(k, method, m, src, by)
+	s := l.newServer(&k, method, m, src, by)
 	s.handing = true
 	w := s.stepFor(event{kind: evStart}, now)
 	sh.mu.Unlock()
@@ -87,41 +83,86 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 	}
 }
 
-// newServer puts a new server transaction into the table. The caller holds the shard's mu.
-func (l *Layer) newServer(k serverKey, method string, m *sip.Message, src *Source, by carrier) *Server {
-	s := &Server{src: src, method: method, key: k, req: m}
-	if k.branch == "" {
-		s.old = m
+// again takes a request that is known already. The caller holds the shard's mu, which is given back.
+func (l *Layer) again(sh *shard, found *matched, src *Source, now instant) {
+	sh.counts.absorbed++
+	if s := found.server; s != nil {
+		w := s.stepFor(event{kind: evMessage}, now)
+		sh.mu.Unlock()
+		s.carryOut(&w)
+		return
 	}
+	// The response is repeated to where it went already and nowhere else: no other flow is kept.
+	f := found.place
+	if !f.repeats || f.from != l.sourceDigest(src) {
+		sh.mu.Unlock()
+		return
+	}
+	sh.counts.retransmits[f.kind]++
+	buf := takeBuffer()
+	*buf = append((*buf)[:0], sh.kept.get(f.kept)...)
+	sh.mu.Unlock()
+	if err := src.Flow.Send(*buf); err != nil {
+		l.turned.undelivered.Add(1)
+	}
+	giveBuffer(buf)
+}
+
+// newServer puts a new server transaction into the table. The caller holds the shard's mu.
+func (l *Layer) newServer(k *serverKey, method method, m *sip.Message, src *Source, by carrier) *Server {
+	s := &Server{src: src, name: nameOf(method, m.Method()), old: k.old, to: k.to, req: m}
 	kind := ServerNonInvite
-	if method == sip.MethodInvite {
+	if method == methodInvite {
 		kind = ServerInvite
 	}
-	s.core.init(l, k.hash, newMachine(kind, by.reliable))
+	s.core.init(l, k.id, method, newMachine(kind, by.reliable))
 	s.core.server = s
 	s.insert(by.conn)
-	src.count(1)
+	countShares(&src.Shares, 1)
 	return s
 }
 
 // ack handles an ACK: it ends the retransmission of a final response, or is the user's.
 func (l *Layer) ack(m *sip.Message, src *Source) {
-	k, cseq, ok := l.keyOf(m, src)
+	k, ok := l.keyOf(m, src)
 	if !ok {
 		l.turned.unreadable.Add(1)
 		return
 	}
-	sh := l.shard(k.hash)
+	sh := l.shard(k.id)
 	sh.mu.Lock()
-	s, _ := sh.findServer(k, sip.MethodInvite, m, cseq)
-	acts := passAck
-	if s != nil {
-		acts = s.step(event{kind: evAck}, l.clock.now())
+	found, _ := sh.findServer(&k, methodInvite, true)
+	known, pass := found.ref != 0, true
+	switch {
+	case found.server != nil:
+		s := found.server
+		pass = s.step(event{kind: evAck}, l.clock.now())&passAck != 0
+		s.rest(nil)
+	case known:
+		pass = found.place.state == Accepted
 	}
 	sh.mu.Unlock()
-	if acts&passAck != 0 && (s != nil || !l.refusedBefore(m, k)) {
+	if pass && (known || !l.refusedBefore(m, &k)) {
 		l.cfg.User.Ack(m, src)
 	}
+}
+
+// rest leaves what a transaction at work keeps, once it has only to wait or is over. response is the final one that is
+// to be repeated. The caller holds the shard's mu.
+func (s *Server) rest(response []byte) {
+	switch {
+	case s.machine.state == Terminated:
+	case s.ref != 0 && s.machine.rests():
+		f := finished{whom: uint64(s.to) | uint64(s.ackTo)<<32}
+		if response != nil && s.machine.kind == ServerNonInvite {
+			f.repeats, f.kept, f.from = true, s.shard.kept.add(response), s.shard.layer.sourceDigest(s.src)
+		}
+		s.retire(f, s.src.Shares, nil)
+	default:
+		return
+	}
+	letGo(s.kept)
+	s.kept = nil
 }
 
 // stepFor steps the machine and gathers what the actions need. The caller holds the shard's mu.
@@ -130,8 +171,9 @@ func (s *Server) stepFor(ev event, now instant) (w serverWork) {
 	if w.acts&resendResponse != 0 {
 		switch {
 		case s.kept != nil:
-			if s.out.claim(s.kept) {
-				w.send = s.kept
+			again := bytes.Clone(s.kept)
+			if s.out.claim(again) {
+				w.send = again
 			}
 		case s.machine.state == Proceeding: // The user has said nothing yet.
 			w.acts |= sendTrying
@@ -140,6 +182,7 @@ func (s *Server) stepFor(ev event, now instant) (w serverWork) {
 	if w.acts&sendTrying != 0 {
 		w.req = s.req
 	}
+	s.rest(nil)
 	return w
 }
 
@@ -151,7 +194,7 @@ func (s *Server) carryOut(w *serverWork) {
 		*buf = sip.AppendResponse((*buf)[:0], w.req, 100, "", "")
 		// The user is not told if it fails: it may not know of the request yet, and has not asked for this.
 		if err := s.src.Flow.Send(*buf); err != nil {
-			s.layer.turned.undelivered.Add(1)
+			s.shard.layer.turned.undelivered.Add(1)
 		}
 		giveBuffer(buf)
 	}
@@ -170,23 +213,15 @@ func (s *Server) carryOut(w *serverWork) {
 // Respond returns ErrEnded if the transaction takes no such response any more, and ErrProvisional for a
 // provisional response that RFC 4320, Section 4.1 forbids; nothing is sent then. A 408 to a request other
 // than INVITE ends the transaction without being sent: RFC 4320, Section 4.2. That a response could not be
-// delivered is told by User.ServerFailed.
+// delivered is told by User.ServerFailed, but not of one that is repeated for a request that came again.
 func (s *Server) Respond(b []byte, status int) error {
 	invite := s.machine.kind == ServerInvite // fixed, like reliable
-	var kept []byte
-	switch {
-	case invite && status >= 300:
-		// Over a connection as well: when it breaks, the client may send the request again over another one.
-		kept = bytes.Clone(b)
-	case !s.machine.reliable && (!invite || status < 200):
-		kept = bytes.Clone(b)
-	}
-	toTag := ""
-	if s.old != nil && invite && status >= 300 {
-		toTag = tagIn(b)
+	ackTo := uint32(0)
+	if s.old && invite && status >= 300 {
+		ackTo = s.shard.layer.toTag(tagIn(b))
 	}
 
-	now := s.layer.clock.now()
+	now := s.shard.layer.clock.now()
 	s.shard.mu.Lock()
 	acts := s.step(event{kind: evRespond, status: status}, now)
 	if acts == 0 {
@@ -198,34 +233,34 @@ func (s *Server) Respond(b []byte, status int) error {
 		return ErrEnded
 	}
 	if acts&release != 0 {
-		s.release()
-		s.toTag = toTag
+		s.req, s.ackTo = nil, ackTo
 	}
 	mine := false
-	if acts&sendResponse != 0 {
-		s.kept = kept
-		queued := kept
-		if queued == nil && s.out.busy {
+	if acts&sendResponse == 0 {
+		s.rest(nil)
+	} else {
+		var queued []byte
+		if s.out.busy {
 			queued = bytes.Clone(b)
 		}
 		mine = s.out.claim(queued)
+		letGo(s.kept)
+		s.kept = nil
+		switch {
+		case invite && status >= 300:
+			// Over a connection as well: when it breaks, the client may send the request again over another one.
+			// The ACK may be long in coming, so that this is no larger than it must be.
+			s.kept = bytes.Clone(b)
+		case !s.machine.reliable && status < 200:
+			s.kept = hold(b)
+		}
+		s.rest(b)
 	}
 	s.shard.mu.Unlock()
 	if mine {
 		s.flush(b)
 	}
 	return nil
-}
-
-// release frees the request: what the key needs of it is copied. The caller holds the shard's mu.
-func (s *Server) release() {
-	s.req, s.kept = nil, nil
-	if s.old != nil || s.machine.state == Terminated {
-		return
-	}
-	branch := len(s.key.branch)
-	text := s.key.branch + s.key.host
-	s.key.branch, s.key.host = text[:branch], text[branch:]
 }
 
 // flush sends b, and whatever was queued behind it meanwhile.
@@ -244,8 +279,9 @@ func (s *Server) send(b []byte) {
 	if err == nil {
 		return
 	}
-	s.layer.turned.undelivered.Add(1)
-	now := s.layer.clock.now()
+	l := s.shard.layer
+	l.turned.undelivered.Add(1)
+	now := l.clock.now()
 	s.shard.mu.Lock()
 	s.step(event{kind: evFailed}, now)
 	s.shard.mu.Unlock()
@@ -254,8 +290,8 @@ func (s *Server) send(b []byte) {
 
 // tell tells the user of a failure. A CANCEL's transaction has no user.
 func (s *Server) tell(err error) {
-	if s.method != sip.MethodCancel {
-		s.layer.cfg.User.ServerFailed(s, err)
+	if s.method != methodCancel {
+		s.shard.layer.cfg.User.ServerFailed(s, err)
 	}
 }
 
@@ -271,16 +307,11 @@ func (s *Server) Request() *sip.Message {
 func (s *Server) Source() *Source { return s.src }
 
 // Method returns the method of the request.
-func (s *Server) Method() string { return s.method }
+func (s *Server) Method() string { return s.name }
 
 // Tag returns the tag for To of responses that the user makes itself. The layer's own answer to a CANCEL
 // has the same: RFC 3261, Section 9.2.
-func (s *Server) Tag() string {
-	s.shard.mu.Lock()
-	k := s.key
-	s.shard.mu.Unlock()
-	return s.layer.tag(k, s.old)
-}
+func (s *Server) Tag() string { return s.shard.layer.tag(s.id) }
 
 // Attach keeps v with the transaction, for its user.
 func (s *Server) Attach(v any) {
@@ -302,5 +333,5 @@ func tagIn(b []byte) string {
 	if err != nil {
 		return ""
 	}
-	return strings.Clone(tag(m.To()))
+	return tag(m.To())
 }

@@ -25,9 +25,9 @@ func (src *Source) spent() *Share {
 	return nil
 }
 
-// count adds n to what the parties have.
-func (src *Source) count(n int64) {
-	for _, s := range src.Shares {
+// countShares adds n to what the parties have.
+func countShares(shares *[2]*Share, n int64) {
+	for _, s := range shares {
 		if s != nil {
 			s.live.Add(n)
 		}

@@ -63,11 +63,9 @@ func (l *Layer) mustDrain(t *testing.T, u *testUser) {
 		s := &l.shards[i]
 		s.mu.Lock()
 		var left []*Server
-		for _, c := range s.table {
-			for ; c != nil; c = c.chain {
-				if c.server != nil {
-					left = append(left, c.server)
-				}
+		for _, c := range s.live {
+			if c != nil && c.server != nil {
+				left = append(left, c.server)
 			}
 		}
 		s.mu.Unlock()

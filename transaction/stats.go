@@ -59,10 +59,10 @@ type Info struct {
 	Kind     Kind
 	State    State
 	Method   string
-	Branch   string        // of the top Via; empty if the client sent none that is unique
+	Branch   string        // of the top Via, until the final response; empty if the client sent none that is unique
 	CallID   string        // server: until the final response; empty otherwise
-	Conn     uint64        // the connection, 0 for datagrams
-	Peer     string        // server: Source.Peer or else its address; client: Flow.Identity
+	Conn     uint64        // the connection, 0 for datagrams, or for what has finished
+	Peer     string        // server: Source.Peer or else its address; client: Flow.Identity; empty for what has finished
 	Canceled bool          // INVITE: canceled, or about to be
 	Timer    string        // the timer that fires next, as the RFCs name it; empty if none is set
 	In       time.Duration // until then
@@ -80,10 +80,17 @@ func (l *Layer) Transactions() []Info {
 		s := &l.shards[i]
 		now := l.clock.now()
 		s.mu.Lock()
-		for _, c := range s.table {
-			for ; c != nil && len(list) < maxListed; c = c.chain {
+		for _, c := range s.live {
+			if c != nil && len(list) < maxListed {
 				info, flow := c.info(now)
 				list, flows = append(list, info), append(flows, flow)
+			}
+		}
+		for r := range s.rings {
+			for at := s.rings[r].head; at != s.rings[r].tail && len(list) < maxListed; at++ {
+				if f := s.rings[r].at(at & refPosition); f.state != Terminated {
+					list = append(list, f.info(now))
+				}
 			}
 		}
 		s.mu.Unlock()
@@ -94,7 +101,7 @@ func (l *Layer) Transactions() []Info {
 	return list
 }
 
-// info describes a transaction. The caller holds the shard's mu.
+// info describes a transaction at work. The caller holds the shard's mu.
 func (c *core) info(now instant) (Info, Flow) {
 	m := &c.machine
 	info := Info{Kind: m.kind, State: m.state, Canceled: m.wanted || m.cancel}
@@ -106,18 +113,32 @@ func (c *core) info(now instant) (Info, Flow) {
 		}
 	}
 	if t := c.client; t != nil {
-		info.Method, info.Branch, info.Peer = t.method, t.branch, t.path.identity
+		info.Method, info.Branch, info.Peer = t.name, t.branch, t.path.identity
 		return info, t.path.flow
 	}
 	t := c.server
-	info.Method, info.Branch, info.Peer = t.method, t.key.branch, t.src.Peer
+	info.Method, info.Peer = t.name, t.src.Peer
 	if info.Peer == "" {
 		info.Peer = t.src.Remote.String()
 	}
 	if t.req != nil {
 		info.CallID = t.req.CallID()
+		if branch := t.req.Branch(); unique(branch) {
+			info.Branch = branch
+		}
 	}
 	return info, t.src.Flow
+}
+
+// info describes a transaction that has finished.
+func (f *finished) info(now instant) Info {
+	m := machine{kind: f.kind, state: f.state}
+	info := Info{Kind: f.kind, State: f.state, In: max(0, f.until-now)}
+	_, info.Timer = m.timers()
+	if f.method&methodUnknown == 0 {
+		info.Method = methods[f.method]
+	}
+	return info
 }
 
 // Outstanding returns how many transactions still owe or await a final response: those that have to
@@ -129,15 +150,13 @@ func (l *Layer) Outstanding(conn uint64) int {
 		s := &l.shards[i]
 		s.mu.Lock()
 		if conn != 0 {
-			n += s.carried[conn].needs()
+			n += s.carriedBy(conn).needs()
 			s.mu.Unlock()
 			continue
 		}
-		for _, c := range s.table {
-			for ; c != nil; c = c.chain {
-				if c.machine.outstanding() {
-					n++
-				}
+		for _, c := range s.live {
+			if c != nil && c.machine.outstanding() {
+				n++
 			}
 		}
 		s.mu.Unlock()
@@ -151,9 +170,11 @@ func (l *Layer) OutstandingByConn() map[uint64]int {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		for conn, c := range s.carried {
-			if needs := c.needs(); needs > 0 {
-				n[conn] += needs
+		for _, e := range s.carried.slots {
+			if e.ref != 0 {
+				if c := s.live[e.ref]; c.needs() > 0 {
+					n[c.carriage.conn] += c.needs()
+				}
 			}
 		}
 		s.mu.Unlock()
