@@ -20,6 +20,7 @@ const (
 	charValue                     // what an unquoted parameter value may hold here
 	charURI                       // what the URI of an unknown scheme may hold here
 	charName                      // what an unquoted display name may hold here
+	charList                      // what may end a value of a list, or hold a comma that does not
 )
 
 var charClass = makeCharClass()
@@ -54,6 +55,7 @@ func makeCharClass() (t [256]uint16) {
 	for _, c := range []byte("\"<>") {
 		t[c] &^= charURI
 	}
+	set(charList, ",\"<(")
 	set(charName, alphanum+"-.!%*_+`'~ \t\r\n")
 	for c := 0x80; c < 0x100; c++ {
 		t[c] |= charName // not in the grammar, but display names in UTF-8 without quotes are common
@@ -74,17 +76,22 @@ func all(s string, class uint16) bool {
 }
 
 // allEscaped is like all, but lets an empty string and "%" with two hexadecimal digits pass.
-func allEscaped(s string, class uint16) bool {
-	for i := 0; i < len(s); i++ {
+func allEscaped(s string, class uint16) bool { return escapedEnd(s, 0, class) == len(s) }
+
+// escapedEnd returns the position of the first byte from i on that is neither of the class nor part of "%" with two
+// hexadecimal digits.
+func escapedEnd(s string, i int, class uint16) int {
+	for i < len(s) {
 		if charClass[s[i]]&class != 0 {
+			i++
 			continue
 		}
 		if s[i] != '%' || i+2 >= len(s) || !is(s[i+1], charHex) || !is(s[i+2], charHex) {
-			return false
+			break
 		}
-		i += 2
+		i += 3
 	}
-	return true
+	return i
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -18,11 +18,12 @@ func hostEnd(s string, i int) int {
 		}
 		return i + 1
 	}
-	from := i
-	for i < len(s) && is(s[i], charHost) {
-		if s[i] == '.' && (i == from || s[i-1] == '.') {
+	from, last := i, byte('.')
+	for i < len(s) && charClass[s[i]]&charHost != 0 {
+		if s[i] == '.' && last == '.' {
 			return -1
 		}
+		last = s[i]
 		i++
 	}
 	if i == from || i-from > 255 {

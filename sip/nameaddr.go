@@ -15,6 +15,10 @@ type NameAddr struct {
 	Params string
 	// Bracketed says that the URI stood in angle brackets.
 	Bracketed bool
+
+	tags  uint8  // how many tag parameters Parse has seen: none, one, or more
+	token bool   // the first is a token
+	tag   string // its value
 }
 
 // ParseNameAddr parses one value. See [NameAddr.Parse].
@@ -29,11 +33,36 @@ func ParseNameAddr(s string) (*NameAddr, error) {
 // Parse reads one value, which must be the whole of s. The URI is not looked into, beyond that it
 // holds no white space. The result refers to s.
 func (n *NameAddr) Parse(s string) error {
+	if err := n.parse(s); err != nil {
+		return err
+	}
+	if !all(n.Addr, charURI) {
+		return bad("name-addr", "no URI, or a character that no URI may hold")
+	}
+	return nil
+}
+
+// parseURI is Parse and URI.Parse in one. The error of the second is uriErr.
+func (n *NameAddr) parseURI(s string, u *URI) (err, uriErr error) {
+	if err := n.parse(s); err != nil {
+		return err, nil
+	}
+	// Whatever is a URI holds only characters that one may hold.
+	if uriErr = u.Parse(n.Addr); uriErr != nil && !all(n.Addr, charURI) {
+		return bad("name-addr", "no URI, or a character that no URI may hold"), nil
+	}
+	return nil, uriErr
+}
+
+// parse does the work of Parse, but does not look at the characters of the URI.
+func (n *NameAddr) parse(s string) error {
 	const part = "name-addr"
 	*n = NameAddr{}
 	i := skipSpace(s, 0)
 	from := i
-	if i < len(s) && s[i] == '"' {
+	switch {
+	case i == len(s) || s[i] == '<':
+	case s[i] == '"':
 		if i = quoted(s, i); i < 0 {
 			return bad(part, "quoted string without an end")
 		}
@@ -41,9 +70,15 @@ func (n *NameAddr) Parse(s string) error {
 		if i = skipSpace(s, i); i == len(s) || s[i] != '<' {
 			return bad(part, "no < behind the display name")
 		}
-	} else if lt := strings.IndexByte(s[i:], '<'); lt >= 0 && displayTokens(s[i:i+lt]) {
-		n.Display = trim(s[i : i+lt])
-		i += lt
+	default:
+		for i < len(s) && charClass[s[i]]&charName != 0 {
+			i++
+		}
+		if i < len(s) && s[i] == '<' {
+			n.Display = trim(s[from:i])
+		} else {
+			i = from
+		}
 	}
 	if i < len(s) && s[i] == '<' {
 		gt := strings.IndexByte(s[i:], '>')
@@ -64,27 +99,27 @@ func (n *NameAddr) Parse(s string) error {
 		}
 		n.Addr = s[from:i]
 	}
-	if !all(n.Addr, charURI) {
-		return bad(part, "no URI, or a character that no URI may hold")
-	}
 	n.Params = s[skipSpace(s, i):]
-	p := params{s: n.Params}
-	for p.next() {
-	}
-	if p.bad {
+	if n.Params != "" && !n.params() {
 		return bad(part, "malformed parameters")
 	}
 	return nil
 }
 
-// displayTokens says whether s is *(token LWS), the unquoted display name.
-func displayTokens(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !is(s[i], charName) {
-			return false
+// params reads the parameters.
+func (n *NameAddr) params() bool {
+	p := params{s: n.Params}
+	for p.next() {
+		if len(p.name) != 3 || !equalFold(p.name, "tag") {
+			continue
+		}
+		if n.tags == 0 {
+			n.tags, n.tag, n.token = 1, p.value, p.token
+		} else {
+			n.tags = 2
 		}
 	}
-	return true
+	return !p.bad
 }
 
 // URI parses the URI of the value.
@@ -92,6 +127,9 @@ func (n *NameAddr) URI() (*URI, error) { return ParseURI(n.Addr) }
 
 // Tag returns the tag parameter, empty when there is none.
 func (n *NameAddr) Tag() string {
+	if n.tags > 0 {
+		return n.tag
+	}
 	v, _ := param(n.Params, "tag")
 	return v
 }

@@ -25,6 +25,11 @@ func TestParseNameAddr(t *testing.T) {
 			t.Errorf("%q: %v", c.text, err)
 			continue
 		}
+		if n.Tag() != c.tag {
+			t.Errorf("%q: tag %q", c.text, n.Tag())
+		}
+		// What Parse has noted about the tag is the same as what Tag finds in Params.
+		n.tags, n.tag, n.token = 0, "", false
 		if *n != c.want || n.Tag() != c.tag {
 			t.Errorf("%q: %+v", c.text, *n)
 		}

@@ -42,82 +42,94 @@ func ParseURI(s string) (*URI, error) {
 // scheme is no error. The result refers to s.
 func (u *URI) Parse(s string) error {
 	const part = "URI"
+	*u = URI{}
+	i := 0
+	switch {
+	case len(s) > 4 && s[3] == ':' && equalFold(s[:3], "sip"):
+		u.Scheme, i = "sip", 4
+	case len(s) > 5 && s[4] == ':' && equalFold(s[:4], "sips"):
+		u.Scheme, i = "sips", 5
+	default:
+		return u.other(s)
+	}
+	if at := strings.IndexByte(s[i:], '@'); at >= 0 {
+		if !u.userinfo(s[i : i+at]) {
+			return bad(part, "malformed user or password")
+		}
+		i += at + 1
+	}
+	end := hostEnd(s, i)
+	if end < 0 {
+		return bad(part, "no host")
+	}
+	u.Host = s[i:end]
+	if end == len(s) {
+		return nil
+	}
+	if u.Port, i = port(s, end, false); i < 0 {
+		return bad(part, "port is not between 1 and 65535")
+	}
+	end = uriParamsEnd(s, i)
+	if end < 0 {
+		return bad(part, "malformed parameters")
+	}
+	u.Params = s[i:end]
+	if end == len(s) {
+		return nil
+	}
+	if s[end] != '?' {
+		return bad(part, "malformed parameters")
+	}
+	if u.Headers = s[end:]; !validURIHeaders(u.Headers) {
+		return bad(part, "malformed header components")
+	}
+	return nil
+}
+
+// other reads the URI of another scheme.
+func (u *URI) other(s string) error {
+	const part = "URI"
 	i := strings.IndexByte(s, ':')
 	if i <= 0 || !all(s[:i], charScheme) || lower(s[0]) < 'a' || lower(s[0]) > 'z' {
 		return bad(part, "no scheme")
 	}
-	*u = URI{}
-	rest := s[i+1:]
-	switch {
-	case equalFold(s[:i], "sip"):
-		u.Scheme = "sip"
-	case equalFold(s[:i], "sips"):
-		u.Scheme = "sips"
-	default:
-		if !all(rest, charURI) {
-			return bad(part, "empty, or a character that no URI may hold")
-		}
-		u.Scheme, u.Opaque = s[:i], rest
-		return nil
-	}
-	if at := strings.IndexByte(rest, '@'); at >= 0 {
-		if err := u.userinfo(rest[:at]); err != nil {
-			return err
-		}
-		rest = rest[at+1:]
-	}
-	end := hostEnd(rest, 0)
-	if end < 0 {
+	if scheme := s[:i]; equalFold(scheme, "sip") || equalFold(scheme, "sips") {
 		return bad(part, "no host")
 	}
-	u.Host = rest[:end]
-	p, next := port(rest, end, false)
-	if next < 0 {
-		return bad(part, "port is not between 1 and 65535")
+	if !all(s[i+1:], charURI) {
+		return bad(part, "empty, or a character that no URI may hold")
 	}
-	u.Port = p
-	rest = rest[next:]
-	if q := strings.IndexByte(rest, '?'); q >= 0 {
-		if u.Headers = rest[q:]; !validURIHeaders(u.Headers) {
-			return bad(part, "malformed header components")
-		}
-		rest = rest[:q]
-	}
-	if u.Params = rest; !validURIParams(rest) {
-		return bad(part, "malformed parameters")
-	}
+	u.Scheme, u.Opaque = s[:i], s[i+1:]
 	return nil
 }
 
-func (u *URI) userinfo(s string) error {
+// userinfo reads user [ ":" password ].
+func (u *URI) userinfo(s string) bool {
 	u.HasUser = true
-	user := s
-	if c := strings.IndexByte(s, ':'); c >= 0 {
-		user, u.Password, u.HasPassword = s[:c], s[c+1:], true
+	end := escapedEnd(s, 0, charUser)
+	if u.User = s[:end]; end == 0 || end == len(s) {
+		return end > 0
 	}
-	if user == "" || !allEscaped(user, charUser) || !allEscaped(u.Password, charPass) {
-		return bad("URI", "malformed user or password")
-	}
-	u.User = user
-	return nil
+	u.Password, u.HasPassword = s[end+1:], true
+	return s[end] == ':' && allEscaped(u.Password, charPass)
 }
 
-// validURIParams checks *( ";" pname [ "=" pvalue ] ).
-func validURIParams(s string) bool {
-	if s == "" {
-		return true
-	}
-	if s[0] != ';' {
-		return false
-	}
-	w := uriParams{s: s}
-	for w.next() {
-		if w.name == "" || w.has && w.value == "" ||
-			!allEscaped(w.name, charParam) || !allEscaped(w.value, charParam) {
-			return false
+// uriParamsEnd reads *( ";" pname [ "=" pvalue ] ) at i and returns the position behind it, -1 when one has no name or
+// an empty value.
+func uriParamsEnd(s string, i int) int {
+	for i < len(s) && s[i] == ';' {
+		from := i + 1
+		if i = escapedEnd(s, from, charParam); i == from {
+			return -1
+		}
+		if i < len(s) && s[i] == '=' {
+			from = i + 1
+			if i = escapedEnd(s, from, charParam); i == from {
+				return -1
+			}
 		}
 	}
-	return true
+	return i
 }
 
 // validURIHeaders checks "?" hname "=" hvalue *( "&" hname "=" hvalue ).

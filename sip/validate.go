@@ -77,18 +77,10 @@ func (m *Message) validateVia() error {
 
 // validateDialog checks From, To and Call-ID.
 func (m *Message) validateDialog() error {
-	from, err := m.From()
-	if err != nil {
+	if err := m.validateParty(FieldFrom, &m.from, &m.fromState); err != nil {
 		return err
 	}
-	if err := from.valid(FieldFrom); err != nil {
-		return err
-	}
-	to, err := m.To()
-	if err != nil {
-		return err
-	}
-	if err := to.valid(FieldTo); err != nil {
+	if err := m.validateParty(FieldTo, &m.to, &m.toState); err != nil {
 		return err
 	}
 	id, ok := m.Value(FieldCallID)
@@ -101,27 +93,37 @@ func (m *Message) validateDialog() error {
 	return validCallID(id)
 }
 
-// valid checks the URI and the tag.
-func (n *NameAddr) valid(f Field) error {
+// validateParty checks From or To: the URI and the tag.
+func (m *Message) validateParty(f Field, n *NameAddr, state *parseState) error {
 	var u URI
-	if err := u.Parse(n.Addr); err != nil {
+	var err error
+	if v, ok := m.Value(f); ok && *state == untouched {
+		*state = broken
+		var whole error
+		if whole, err = n.parseURI(v, &u); whole != nil {
+			return inField(f, whole)
+		}
+		*state = parsed
+	} else if _, err = m.nameAddr(f, n, state); err != nil {
+		return err
+	} else {
+		err = u.Parse(n.Addr)
+	}
+	if err != nil {
 		return inField(f, err)
 	}
-	tags := 0
-	for p := (params{s: n.Params}); p.next(); {
-		if !equalFold(p.name, "tag") {
-			continue
-		}
-		// Of two tags each hop might take another: RFC 3261, Section 7.3.1.
-		if tags++; tags > 1 {
-			return bad(f.String(), "tag is repeated")
-		}
-		if len(p.value) > MaxToken {
-			return tooLong(f.String(), "tag is too long")
-		}
-		if !all(p.value, charToken) {
-			return bad(f.String(), "tag is not a token")
-		}
+	if n.tags == 0 {
+		return nil
+	}
+	if len(n.tag) > MaxToken {
+		return tooLong(f.String(), "tag is too long")
+	}
+	if !n.token {
+		return bad(f.String(), "tag is not a token")
+	}
+	// Of two tags each hop might take another: RFC 3261, Section 7.3.1.
+	if n.tags > 1 {
+		return bad(f.String(), "tag is repeated")
 	}
 	return nil
 }
@@ -150,7 +152,9 @@ func (m *Message) validateAddresses(f Field) error {
 		l := m.list(m.line(i))
 		for l.next() {
 			var n NameAddr
-			if err := n.Parse(m.raw[l.start:l.end]); err != nil {
+			var u URI
+			err, uriErr := n.parseURI(m.raw[l.start:l.end], &u)
+			if err != nil {
 				return inField(f, err)
 			}
 			if n.Addr == "*" && f == FieldContact {
@@ -159,9 +163,8 @@ func (m *Message) validateAddresses(f Field) error {
 			if f == FieldRoute && !n.Bracketed {
 				return bad("Route", "no angle brackets") // RFC 3261, Section 20.34
 			}
-			var u URI
-			if err := u.Parse(n.Addr); err != nil {
-				return inField(f, err)
+			if uriErr != nil {
+				return inField(f, uriErr)
 			}
 		}
 		if l.empty {

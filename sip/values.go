@@ -49,6 +49,9 @@ func (l *list) comma() int {
 		return len(s) // most lines have one value
 	}
 	for ; i < len(s); i++ {
+		if !is(s[i], charList) {
+			continue
+		}
 		switch s[i] {
 		case ',':
 			return i
@@ -59,8 +62,11 @@ func (l *list) comma() int {
 				}
 			}
 		case '<':
-			for i++; i < len(s) && s[i] != '>'; i++ {
+			gt := strings.IndexByte(s[i:], '>')
+			if gt < 0 {
+				return len(s)
 			}
+			i += gt
 		case '(':
 			if !l.comments {
 				continue
@@ -92,13 +98,16 @@ type params struct {
 	start, end  int // the current parameter in s, from its ";" to behind its value
 	name, value string
 	has         bool // there is a value, maybe an empty quoted one
+	token       bool // the value is a token
 	bad         bool // the rest is no list of parameters
 }
 
 // next moves to the next parameter and says whether there is one.
 func (p *params) next() bool {
-	s := p.s
-	i := skipSpace(s, p.pos)
+	s, i := p.s, p.pos
+	if i < len(s) && s[i] <= ' ' {
+		i = skipSpace(s, i)
+	}
 	if i == len(s) {
 		return false
 	}
@@ -107,39 +116,64 @@ func (p *params) next() bool {
 		return false
 	}
 	p.start = i
-	i = skipSpace(s, i+1)
+	if i++; i < len(s) && s[i] <= ' ' {
+		i = skipSpace(s, i)
+	}
 	from := i
-	for i < len(s) && is(s[i], charToken) {
+	for i < len(s) && charClass[s[i]]&charToken != 0 {
 		i++
 	}
 	if i == from {
 		return false
 	}
-	p.name, p.value, p.has = s[from:i], "", false
+	p.name, p.value, p.has, p.token = s[from:i], "", false, false
 	p.end = i
-	if i = skipSpace(s, i); i < len(s) && s[i] == '=' {
-		i = skipSpace(s, i+1)
-		from = i
-		if i < len(s) && s[i] == '"' {
-			if i = quoted(s, i); i < 0 {
-				return false
-			}
-		} else {
-			for i < len(s) && is(s[i], charValue) {
-				i++
-			}
-			if i == from {
-				return false
-			}
-		}
-		p.value, p.has, p.end = s[from:i], true, i
+	if i < len(s) && s[i] <= ' ' {
 		i = skipSpace(s, i)
+	}
+	if i < len(s) && s[i] == '=' {
+		if i = p.readValue(i + 1); i < 0 {
+			return false
+		}
 	}
 	if i < len(s) && s[i] != ';' {
 		return false
 	}
 	p.pos, p.bad = i, false
 	return true
+}
+
+// readValue reads the value behind a "=" and returns the position behind it and its white space, -1 when there is none.
+func (p *params) readValue(i int) int {
+	s := p.s
+	if i < len(s) && s[i] <= ' ' {
+		i = skipSpace(s, i)
+	}
+	from := i
+	if i < len(s) && s[i] == '"' {
+		if i = quoted(s, i); i < 0 {
+			return -1
+		}
+	} else {
+		common := ^uint16(0)
+		for i < len(s) {
+			class := charClass[s[i]]
+			if class&charValue == 0 {
+				break
+			}
+			common &= class
+			i++
+		}
+		if i == from {
+			return -1
+		}
+		p.token = common&charToken != 0
+	}
+	p.value, p.has, p.end = s[from:i], true, i
+	if i < len(s) && s[i] <= ' ' {
+		i = skipSpace(s, i)
+	}
+	return i
 }
 
 // quoted returns the position behind the quoted string that begins at i, or -1 when it does not end.

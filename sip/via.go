@@ -1,6 +1,9 @@
 package sip
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // BranchCookie begins every branch that identifies a transaction (RFC 3261, Section 8.1.1.7).
 const BranchCookie = "z9hG4bK"
@@ -49,25 +52,9 @@ func ParseVia(s string) (*Via, error) {
 func (v *Via) Parse(s string) error {
 	const part = "Via"
 	*v = Via{}
-	i := 0
-	// sent-protocol = name SLASH version SLASH transport, with white space around the slashes.
-	for n := 0; n < 3; n++ {
-		i = skipSpace(s, i)
-		from := i
-		for i < len(s) && is(s[i], charToken) {
-			i++
-		}
-		if i == from {
-			return bad(part, "malformed sent-protocol")
-		}
-		if n == 2 {
-			v.Transport = s[from:i]
-			break
-		}
-		if i = skipSpace(s, i); i == len(s) || s[i] != '/' {
-			return bad(part, "malformed sent-protocol")
-		}
-		i++
+	i := v.protocol(s)
+	if i < 0 {
+		return bad(part, "malformed sent-protocol")
 	}
 	from := skipSpace(s, i)
 	if from == i {
@@ -82,21 +69,45 @@ func (v *Via) Parse(s string) error {
 		return bad(part, "malformed port in sent-by")
 	}
 	i = skipSpace(s, i)
-	v.Params = s[i:]
-	return v.params()
+	if v.Params = s[i:]; !v.params() {
+		return bad(part, "malformed or repeated parameter")
+	}
+	return nil
 }
 
-func (v *Via) params() error {
-	const part = "Via"
-	p := params{s: v.Params}
-	var seen struct{ branch, received, rport, maddr bool }
-	once := func(flag *bool) bool {
-		was := *flag
-		*flag = true
-		return !was
+// protocol reads sent-protocol = name SLASH version SLASH transport, with white space around the slashes, and
+// returns the position behind it, or -1.
+func (v *Via) protocol(s string) int {
+	i, n := 0, 0
+	if strings.HasPrefix(s, "SIP/2.0/") {
+		i, n = len("SIP/2.0/"), 2
 	}
-	ok := true
+	for ; ; n++ {
+		i = skipSpace(s, i)
+		from := i
+		for i < len(s) && is(s[i], charToken) {
+			i++
+		}
+		if i == from {
+			return -1
+		}
+		if n == 2 {
+			v.Transport = s[from:i]
+			return i
+		}
+		if i = skipSpace(s, i); i == len(s) || s[i] != '/' {
+			return -1
+		}
+		i++
+	}
+}
+
+// params reads the parameters, and says whether they are well formed and none that matters is repeated.
+func (v *Via) params() bool {
+	p := params{s: v.Params}
+	var branch, received, rport, maddr bool
 	for p.next() {
+		ok := true
 		switch len(p.name) {
 		case 4:
 			if equalFold(p.name, "keep") {
@@ -105,8 +116,9 @@ func (v *Via) params() error {
 		case 5:
 			switch {
 			case equalFold(p.name, "rport"):
+				ok, rport = !rport, true
 				v.HasRPort = true
-				if ok = ok && once(&seen.rport); p.has {
+				if p.has {
 					n, good := number(p.value, 65535)
 					v.RPort, ok = uint16(n), ok && good
 				}
@@ -114,12 +126,12 @@ func (v *Via) params() error {
 				v.Alias = !p.has
 			case equalFold(p.name, "maddr"):
 				v.MAddr = p.value
-				ok = ok && once(&seen.maddr) && p.value != "" && hostEnd(p.value, 0) == len(p.value)
+				ok, maddr = !maddr && p.value != "" && hostEnd(p.value, 0) == len(p.value), true
 			}
 		case 6:
 			if equalFold(p.name, "branch") {
 				v.Branch = p.value
-				ok = ok && once(&seen.branch) && all(p.value, charToken)
+				ok, branch = !branch && p.token, true
 			}
 		case 8:
 			if equalFold(p.name, "received") {
@@ -130,14 +142,14 @@ func (v *Via) params() error {
 					v.Received = v.Received[1 : n-1]
 				}
 				_, isIP := parseIP(v.Received)
-				ok = ok && once(&seen.received) && isIP
+				ok, received = !received && isIP, true
 			}
 		}
+		if !ok {
+			return false
+		}
 	}
-	if p.bad || !ok {
-		return bad(part, "malformed or repeated parameter")
-	}
-	return nil
+	return !p.bad
 }
 
 // Param returns the value of a parameter by name, in any case.
