@@ -173,7 +173,7 @@ func (b *branch) start(a *attempt, raw []byte) {
 		return
 	}
 	core.stats.forwarded.count(method)
-	if core.forwarded != nil {
+	if !ctx.started.IsZero() {
 		core.forwarded(time.Since(ctx.started))
 	}
 	ctx.mu.Lock()

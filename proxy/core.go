@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"hash/maphash"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type Config struct {
 	// Forwarded is told how long each request took from the User's call to its being sent, with looking up and
 	// dialing. It must be quick. nil: nobody.
 	Forwarded func(d time.Duration)
+	// MeasureOneIn is of how many requests one is measured for Forwarded, chosen by chance. Default 1: each.
+	MeasureOneIn int
 	// Logger gets a line for what an operator may want to follow. Default: none.
 	Logger *slog.Logger
 }
@@ -45,6 +48,7 @@ type Core struct {
 	maxBreadth int
 	recurse    bool
 	forwarded  func(time.Duration)
+	oneIn      uint32
 	log        *slog.Logger
 
 	seed     maphash.Seed // of loop hashes
@@ -58,7 +62,8 @@ type Core struct {
 func New(cfg Config) *Core {
 	c := &Core{
 		net: cfg.Network, layer: cfg.Transactions, timerC: cfg.TimerC, maxBreadth: cfg.MaxBreadth,
-		recurse: cfg.RecurseRedirects, forwarded: cfg.Forwarded, log: cfg.Logger, seed: maphash.MakeSeed(),
+		recurse: cfg.RecurseRedirects, forwarded: cfg.Forwarded, oneIn: uint32(max(cfg.MeasureOneIn, 1)),
+		log: cfg.Logger, seed: maphash.MakeSeed(),
 	}
 	if c.timerC <= minTimerC {
 		c.timerC = minTimerC + time.Second
@@ -100,7 +105,7 @@ var _ transaction.User = (*Core)(nil)
 // Request takes a new request from its server transaction (RFC 3261, Section 16.2).
 func (c *Core) Request(tx *transaction.Server, req *sip.Message, src *transaction.Source) {
 	var started time.Time
-	if c.forwarded != nil {
+	if c.forwarded != nil && (c.oneIn == 1 || mathrand.Uint32N(c.oneIn) == 0) {
 		started = time.Now()
 	}
 	c.stats.requests.count(req.Method())

@@ -56,12 +56,7 @@ func (c *Conn) info() ConnInfo {
 		i.TLSVersion, i.CipherSuite = tls.VersionName(cs.Version), tls.CipherSuiteName(cs.CipherSuite)
 		i.Resumed = cs.DidResume
 	}
-	c.mu.Lock()
-	i.Queued = c.inFlight
-	if c.queue != nil {
-		i.Queued += len(c.queue.b)
-	}
-	c.mu.Unlock()
+	i.Queued = c.queued()
 	return i
 }
 

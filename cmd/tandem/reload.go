@@ -17,11 +17,7 @@ import (
 func (c *serveCommand) reload(n *node.Node, log *slog.Logger) error {
 	notify("RELOADING=1" + monotonic())
 	begun := time.Now()
-	cfg, err := c.load()
-	if err == nil {
-		err = n.Reload(cfg)
-	}
-	if err != nil {
+	if err := n.ReloadFrom(c.load); err != nil {
 		lines := problemsOf(err, n.Config().File)
 		for _, line := range lines {
 			log.Error("reload refused", "err", line)
@@ -30,6 +26,7 @@ func (c *serveCommand) reload(n *node.Node, log *slog.Logger) error {
 		notify("READY=1\nSTATUS=reload refused: " + lines[0])
 		return err
 	}
+	cfg := n.Config()
 	c.collector.apply(cfg.Memory, log)
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "err", w.String())

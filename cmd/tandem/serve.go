@@ -51,7 +51,12 @@ func (c *serveCommand) Run() error {
 	c.greet(cfg, log)
 	c.collector.apply(cfg.Memory, log)
 	defer c.collector.release()
-	n, err := node.New(cfg, node.Options{Logger: log, Level: level, Version: version()})
+	steer := newSteering()
+	opts := node.Options{Logger: log, Level: level, Version: version()}
+	if cfg.Admin.Listen.IsValid() {
+		opts.Forwarded = steer.forward.Observe
+	}
+	n, err := node.New(cfg, opts)
 	if err != nil {
 		return &settingsError{cfg.File, err}
 	}
@@ -61,7 +66,6 @@ func (c *serveCommand) Run() error {
 	for _, l := range n.Listening() {
 		log.Info("listening", "on", l.String())
 	}
-	steer := newSteering()
 	stopAdmin, err := steer.serveAdmin(n, log)
 	if err != nil {
 		return errors.Join(err, n.Close())

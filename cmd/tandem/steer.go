@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/tandem-sip/tandem/internal/admin"
+	"github.com/tandem-sip/tandem/internal/metrics"
 	"github.com/tandem-sip/tandem/internal/node"
 )
 
@@ -15,6 +16,8 @@ type steering struct {
 	reload  chan chan error // each is told what became of its reload
 	drain   chan struct{}   // holds one
 	stopped chan struct{}   // closed when nobody listens any more
+
+	forward metrics.Histogram // how long forwarding takes, for as long as there is somebody to ask
 }
 
 func newSteering() *steering {
@@ -49,7 +52,7 @@ func (s *steering) serveAdmin(n *node.Node, log *slog.Logger) (stop func(), err 
 	if !n.Config().Admin.Listen.IsValid() {
 		return func() {}, nil
 	}
-	a := admin.New(admin.Options{Node: n, Reload: s.askReload, Drain: s.askDrain, Logger: log, Version: version()})
+	a := admin.New(admin.Options{Node: n, Reload: s.askReload, Drain: s.askDrain, Forward: &s.forward, Logger: log, Version: version()})
 	if err := a.Open(); err != nil {
 		return nil, err
 	}

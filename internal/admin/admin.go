@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-sip/tandem/internal/metrics"
 	"github.com/tandem-sip/tandem/internal/node"
 )
 
@@ -25,7 +26,9 @@ type Options struct {
 	// Reload reads the configuration again and puts it into force. Nil: it cannot be done over the API.
 	Reload func(context.Context) error
 	// Drain begins to stop the process as SIGTERM does, and returns at once. Nil: it cannot be done over the API.
-	Drain   func()
+	Drain func()
+	// Forward has the times of forwarded requests, for the metrics. Nil: they are not shown.
+	Forward *metrics.Histogram
 	Logger  *slog.Logger // nil: nothing is logged
 	Version string       // of the program
 }

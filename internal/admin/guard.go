@@ -23,6 +23,14 @@ type refusals struct {
 	warned                                      atomic.Int64 // when the log last told of wrong credentials, Unix time in nanoseconds
 }
 
+// counts returns the counters, by the word for each.
+func (f *refusals) counts() map[string]uint64 {
+	return map[string]uint64{
+		"connections": f.full.Load(), "outside": f.outside.Load(), "host": f.host.Load(),
+		"cross_site": f.crossSite.Load(), "credentials": f.credentials.Load(),
+	}
+}
+
 // warnEvery is how often the log tells of wrong credentials at most. Anybody can have that said.
 const warnEvery = 10 * time.Second
 

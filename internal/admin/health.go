@@ -14,6 +14,7 @@ func (s *Server) allRoutes() []route {
 		{method: http.MethodGet, path: "/readyz", summary: "Whether requests are taken: 503 while it starts and while it drains.", answers: api.Health{}, serve: s.readyz},
 		{method: http.MethodGet, path: "/v1/status", summary: "What this process is and how it does.", answers: api.Status{}, serve: s.status},
 	}
+	list = append(list, s.metricsRoute())
 	return append(list, profileRoutes()...)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/proxy"
+	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/transaction"
 	"github.com/tandem-sip/tandem/transport"
 )
@@ -30,6 +31,9 @@ type Options struct {
 	// Level is that of the Logger: New and Reload set it to what the configuration says. Nil: they leave it.
 	Level   *slog.LevelVar
 	Version string // of the program, for the log
+	// Forwarded is told of one request in sixteen how long it took from its arrival to its being sent on. It must be
+	// quick. Nil: nobody, and no clock is read for it.
+	Forwarded func(time.Duration)
 }
 
 // Node is one running proxy. Its methods may be called from any goroutine.
@@ -53,6 +57,8 @@ type Node struct {
 	pairs *pairs // connections that stand open before they are needed
 
 	running, draining atomic.Bool
+	reloads           atomic.Uint64
+	reloadsRefused    atomic.Uint64
 	loaded            atomic.Int64 // when the configuration in force was, Unix time in nanoseconds
 
 	lookups chan struct{} // bounds the look-ups in progress
@@ -62,6 +68,9 @@ type Node struct {
 // maxLookups bounds the names that are being looked up at once; more than that are turned away as
 // though the DNS had not answered.
 const maxLookups = 1024
+
+// measureOneIn is of how many requests one is measured: looking at the clock costs more than the rest of it.
+const measureOneIn = 16
 
 // New builds a proxy from a checked configuration. It opens nothing.
 func New(cfg *config.Config, opts Options) (*Node, error) {
@@ -96,6 +105,8 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		Rules:        s.rules(wireConfig.Listen),
 		Network:      network{n},
 		Transactions: n.layer,
+		Forwarded:    opts.Forwarded,
+		MeasureOneIn: measureOneIn,
 		Logger:       log,
 	})
 	u.Core = n.core
@@ -170,11 +181,16 @@ type Stats struct {
 	Transport    transport.Stats
 	Transactions transaction.Stats
 	Proxy        proxy.Stats
+	// Reloads counts the configurations put into force by ReloadFrom, and ReloadsRefused those that were not.
+	Reloads, ReloadsRefused uint64
 }
 
 // Stats returns the counters of the rooms.
 func (n *Node) Stats() Stats {
-	return Stats{Transport: n.net.Stats(), Transactions: n.layer.Stats(), Proxy: n.core.Stats()}
+	return Stats{
+		Transport: n.net.Stats(), Transactions: n.layer.Stats(), Proxy: n.core.Stats(),
+		Reloads: n.reloads.Load(), ReloadsRefused: n.reloadsRefused.Load(),
+	}
 }
 
 // Handshakes returns how many TLS handshakes were completed, in both roles.
@@ -188,6 +204,12 @@ func (n *Node) Decisions() map[alias.Reason]uint64 { return n.net.Decisions() }
 
 // Aliases returns the rows of all alias tables.
 func (n *Node) Aliases() []alias.Row { return n.net.Aliases() }
+
+// Census counts what stands open.
+func (n *Node) Census() transport.Census { return n.net.Census() }
+
+// ResolverStats returns the counters of the resolver in force.
+func (n *Node) ResolverStats() resolve.Stats { return n.inForce.Load().finder.Stats() }
 
 // Connections returns what stands open.
 func (n *Node) Connections() []transport.ConnInfo { return n.net.Connections() }

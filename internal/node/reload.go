@@ -52,6 +52,20 @@ func (n *Node) Reload(cfg *config.Config) error {
 	return nil
 }
 
+// ReloadFrom puts what load returns into force, as Reload does, and counts what became of it.
+func (n *Node) ReloadFrom(load func() (*config.Config, error)) error {
+	cfg, err := load()
+	if err == nil {
+		err = n.Reload(cfg)
+	}
+	if err != nil {
+		n.reloadsRefused.Add(1)
+		return err
+	}
+	n.reloads.Add(1)
+	return nil
+}
+
 // Config returns the configuration that is in force.
 func (n *Node) Config() *config.Config { return n.inForce.Load().cfg }
 
