@@ -75,6 +75,7 @@ type facts struct {
 	status      int16  // 0 in a request
 	odd         bool   // the SIP-Version is not in upper case
 	free        bool   // it was released
+	valid       bool   // Validate has found nothing wrong
 
 	viaState, fromState, toState, cseqState, uriState parseState
 	viaStart, viaEnd                                  uint16 // where via stands

@@ -15,8 +15,17 @@ var singletons = [...]Field{
 // and CSeq. It does not look at what only endpoints read. A missing Max-Forwards, branch or From tag passes, since RFC 2543 had none; so do
 // unknown methods and URI schemes. It touches everything that a Message parses on touch.
 //
-// The error is a *[SyntaxError].
+// The error is a *[SyntaxError]. That there is none is remembered.
 func (m *Message) Validate() error {
+	if m.valid {
+		return nil
+	}
+	err := m.validate()
+	m.valid = err == nil
+	return err
+}
+
+func (m *Message) validate() error {
 	if m.IsRequest() {
 		u, err := m.URI()
 		if err != nil {
