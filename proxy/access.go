@@ -56,7 +56,8 @@ func (p *plan) chooseDomain() {
 		return
 	}
 	if from, err := p.req.From(); err == nil {
-		if u, err := from.URI(); err == nil && u.IsSIP() {
+		var u sip.URI
+		if u.Parse(from.Addr) == nil && u.IsSIP() {
 			if d, ok := p.rules.served[normalHost(u.Host)]; ok {
 				p.domain = d.name
 				return

@@ -3,7 +3,6 @@ package proxy
 // RFC 3261, Section 16.6 items 1 to 9: the copy that is sent.
 
 import (
-	"strconv"
 	"sync"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -32,57 +31,50 @@ func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back []byte
 	p.rewriteTarget(&e, t)
 
 	// RFC 3261, Section 16.6 item 3; without one 70 is added.
-	e.Set(sip.FieldMaxForwards, strconv.Itoa(p.maxForwards-1))
+	e.SetInt(sip.FieldMaxForwards, p.maxForwards-1)
 	if p.method != sip.MethodAck && !(p.breadthSet && breadth == p.breadth) {
-		e.Set(sip.FieldMaxBreadth, strconv.Itoa(breadth))
+		e.SetInt(sip.FieldMaxBreadth, breadth)
 	}
 	if !p.from.TrustIdentity {
-		removeAll(&e, p.req, p.rules.untrusted)
+		removeAll(&e, p.req, &p.rules.untrusted)
 	} else if !trusts(a.flow) {
 		removePrivate(&e, p.req)
 	}
-	via := p.compose(dst, a, t, back)
+	p.compose(dst, a, t, back)
 	for i := len(a.out.routes) - 1; i >= 0; i-- {
 		if a.out.routes[i] != "" {
 			e.Prepend(sip.FieldRecordRoute, a.out.routes[i])
 		}
 	}
-	e.Prepend(sip.FieldVia, via)
+	via := a.flow.AppendVia(dst[len(dst):], a.out.branch)
+	if p.offersKeep(a.flow) {
+		via = append(via, ";keep"...)
+	}
+	e.PrependBytes(sip.FieldVia, via)
 	return e.AppendTo(dst)
 }
 
-// compose makes the values that we write into a request, and what their response needs, in one piece of memory. It
-// returns our Via. room is free space.
-func (p *plan) compose(room []byte, a *attempt, t *target, back []byte) (via string) {
-	var ends [5]int
-	b := a.flow.AppendVia(room[len(room):], a.out.branch)
-	if p.offersKeep(a.flow) {
-		b = append(b, ";keep"...)
+// compose makes the Record-Route values that we write into a request, and what its responses need, in one piece of memory.
+// room is free space.
+func (p *plan) compose(room []byte, a *attempt, t *target, back []byte) {
+	if !recordRoutes(p.method) {
+		return
 	}
-	ends[0] = len(b)
-	records := recordRoutes(p.method)
-	if records {
-		far, near := p.ownURI(a.flow.URI()), p.ownURI(sourceURI(p.src))
-		b = appendRoute(b, far, back)
-		ends[1] = len(b)
-		if near != "" && near != far {
-			b = appendRoute(b, near, back)
-		}
-		ends[2] = len(b)
-		b = append(b, p.callID...)
-		ends[3] = len(b)
-		b = append(b, provedBy(a.flow, t)...)
-		ends[4] = len(b)
+	far, near := p.ownURI(a.flow.URI()), p.ownURI(sourceURI(p.src))
+	b := appendRoute(room[len(room):], far, back)
+	one := len(b)
+	if near != "" && near != far {
+		b = appendRoute(b, near, back)
 	}
+	two := len(b)
+	b = append(b, p.callID...)
+	id := len(b)
+	b = append(b, provedBy(a.flow, t)...)
 	text := string(b)
-	if records {
-		a.out.routes = [2]string{text[ends[0]:ends[1]], text[ends[1]:ends[2]]}
-		a.forth = forth{
-			callID: text[ends[2]:ends[3]],
-			claim:  claim{reference: text[ends[3]:ends[4]], domain: p.rules.claimed(p.domain)}, reach: t.reach,
-		}
+	a.out.routes = [2]string{text[:one], text[one:two]}
+	a.forth = forth{
+		callID: text[two:id], claim: claim{reference: text[id:], domain: p.rules.claimed(p.domain)}, reach: t.reach,
 	}
-	return text[:ends[0]]
 }
 
 // offersKeep reports whether we are willing to send keepalives over a flow, and this request can say so: it makes a
@@ -116,7 +108,7 @@ func (p *plan) rewriteTarget(e *sip.Edit, t *target) {
 	if p.hasRoute && p.strict {
 		// The next hop is a strict router: it wants its own URI in the Request-URI and the rest behind.
 		e.RemoveFirst(sip.FieldRoute)
-		e.Append(sip.FieldRoute, "<"+uri+">")
+		e.Append(sip.FieldRoute, "<", uri, ">")
 		uri, changed = requestURI(p.next, p.nextText), true
 	}
 	if changed {

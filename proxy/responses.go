@@ -154,7 +154,7 @@ func (a *attempt) forward(resp *sip.Message, status int, others []answer) {
 	e.RemoveFirst(sip.FieldVia)
 	a.rewriteRecordRoute(&e, resp)
 	if !trusts(a.flow) {
-		removeAll(&e, resp, a.rules.untrusted)
+		removeAll(&e, resp, &a.rules.untrusted)
 	} else if !a.from.TrustIdentity {
 		removePrivate(&e, resp)
 	}

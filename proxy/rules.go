@@ -74,7 +74,7 @@ type ruleSet struct {
 	self      map[hostPort]bool
 	ports     map[uint16]bool // every port of ours
 	routes    []route
-	untrusted []string
+	untrusted headerSet
 	byPeer    bool // some rule looks at the peer
 	timerC    time.Duration
 	keys      *keyring
@@ -97,10 +97,10 @@ func compile(r Rules) *ruleSet {
 		served: make(map[string]served, len(r.Served)),
 		sentBy: make(map[string]string, len(r.Served)),
 		hosts:  make(map[string]bool), self: make(map[hostPort]bool), ports: make(map[uint16]bool),
-		untrusted: slices.Clone(r.UntrustedHeaders), agent: "tandem",
+		untrusted: headers(r.UntrustedHeaders), agent: "tandem",
 	}
 	if r.UntrustedHeaders == nil {
-		s.untrusted = DefaultUntrustedHeaders
+		s.untrusted = headers(DefaultUntrustedHeaders)
 	}
 	for _, a := range r.Self {
 		s.addSelf(normalHost(a.Host), a.Port, a.Transport)
@@ -214,11 +214,11 @@ func (s *ruleSet) isSelf(u *sip.URI) bool {
 	if !u.IsSIP() {
 		return false
 	}
-	host := normalHost(u.Host)
-	if maddr, ok := u.Param("maddr"); ok && maddr != "" && !s.isSelfAt(normalHost(maddr), u) {
+	if !s.isSelfAt(normalHost(u.Host), u) {
 		return false
 	}
-	return s.isSelfAt(host, u)
+	maddr, ok := u.Param("maddr")
+	return !ok || maddr == "" || s.isSelfAt(normalHost(maddr), u)
 }
 
 func (s *ruleSet) isSelfAt(host string, u *sip.URI) bool {

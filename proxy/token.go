@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -103,15 +104,45 @@ func (s *signer) valid(cl claim, callID string, to *sip.URI) bool {
 	return subtle.ConstantTimeCompare(given[:], made[:]) == 1
 }
 
-// claimOf returns what a Record-Route value of ours says, without its signature.
+// claimOf returns what a Record-Route value of ours says, and whether it has a token.
 func claimOf(u *sip.URI) (cl claim, ok bool) {
-	if cl.token, ok = u.Param(tokenParam); ok {
-		cl.reference, _ = u.Param(referenceParam)
-		cl.domain, _ = u.Param(domainParam)
-		cl.special, _ = u.Param(specialParam)
+	if strings.IndexByte(u.Params, '%') >= 0 { // names may be escaped
+		if cl.token, ok = u.Param(tokenParam); ok {
+			cl.reference, _ = u.Param(referenceParam)
+			cl.domain, _ = u.Param(domainParam)
+			cl.special, _ = u.Param(specialParam)
+		}
+		return cl, ok
 	}
-	return cl, ok
+	// All in one go: each name has two letters, and of two with one name the first counts.
+	var seen [4]bool
+	parts := [4]*string{&cl.token, &cl.reference, &cl.domain, &cl.special}
+	for rest := u.Params; rest != ""; {
+		part := rest[1:]
+		if i := strings.IndexByte(part, ';'); i >= 0 {
+			part, rest = part[:i], part[i:]
+		} else {
+			rest = ""
+		}
+		if len(part) < 2 || len(part) > 2 && part[2] != '=' || part[0]|0x20 != tokenParam[0] {
+			continue
+		}
+		i := strings.IndexByte(claimLetters, part[1]|0x20)
+		if i < 0 || seen[i] {
+			continue
+		}
+		if seen[i] = true; len(part) > 2 {
+			*parts[i] = part[3:]
+		}
+	}
+	if !seen[0] {
+		return claim{}, false
+	}
+	return cl, true
 }
+
+// claimLetters are the second letters of the parameters, whose first ones are the same.
+const claimLetters = "dils"
 
 // appendParams appends the URI parameters for a Record-Route value of ours, none when there is nothing to sign.
 func (s *signer) appendParams(dst []byte, callID string, to *sip.URI, cl claim) []byte {

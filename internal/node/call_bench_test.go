@@ -83,18 +83,23 @@ func (m *mute) Send(b []byte) error {
 // muteNetwork is the network of a Node, but for sending.
 type muteNetwork struct {
 	network
-	down *mute
+	down      *mute
+	done      func(proxy.Flow, error) // of the latest Connect; there is one at a time
+	connected func(proxy.Flow, error) // the method found, made once
 }
 
-func (m muteNetwork) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
-	m.network.Connect(h, func(f proxy.Flow, err error) {
-		if err != nil {
-			done(nil, err)
-			return
-		}
-		m.down.flow = f.(*flow)
-		done(m.down, nil)
-	})
+func (m *muteNetwork) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
+	m.done = done
+	m.network.Connect(h, m.connected)
+}
+
+func (m *muteNetwork) found(f proxy.Flow, err error) {
+	if err != nil {
+		m.done(nil, err)
+		return
+	}
+	m.down.flow = f.(*flow)
+	m.done(m.down, nil)
 }
 
 // newRig starts a proxy of a.example.com that sends everything over TLS to b.example.net.
@@ -131,9 +136,9 @@ routes: [{to: "sip:%[6]s:5061;transport=tls"}]
 	n.layer = transaction.New(transaction.Config{
 		User: u, Timers: timers(cfg), MaxTransactions: cfg.Limits.Transactions, Reconnect: n.reconnect, TimedOut: n.timedOut,
 	})
-	n.core = proxy.New(proxy.Config{
-		Rules: n.inForce.Load().rules(nil), Network: muteNetwork{network{n}, r.down}, Transactions: n.layer,
-	})
+	quiet := &muteNetwork{network: network{n}, down: r.down}
+	quiet.connected = quiet.found
+	n.core = proxy.New(proxy.Config{Rules: n.inForce.Load().rules(nil), Network: quiet, Transactions: n.layer})
 	u.Core = n.core
 	if err := n.Open(); err != nil {
 		b.Fatal(err)

@@ -89,7 +89,7 @@ func (w network) flowOf(f transport.Flow, hop transport.Hop) *flow {
 		hop.Size = 0 // it matters to what was too large for a datagram alone
 	}
 	far := w.farEnd(f)
-	place := &w.flows[placeOf(hop.To)]
+	place := &w.flows[placeOf(hop.To)^uint8(hop.Basis)]
 	if last := place.Load(); last != nil && last.Flow == f && last.far == far && last.hop == hop {
 		return last
 	}
