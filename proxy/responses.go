@@ -14,10 +14,10 @@ func (a *attempt) Response(_ *transaction.Client, resp *sip.Message) {
 	status := resp.StatusCode()
 	a.core.stats.received.countStatus(status)
 	if a.b == nil {
-		// Another 2xx, or one again: RFC 6026, Section 7.2.
+		// Another 2xx, or one again: RFC 6026, Section 7.2. Several may come at once, so each has an attempt to work with.
 		if viaCount(resp) >= 2 {
-			a.forward(resp, status, nil)
-			a.forth.to, a.forth.routes = "", [2]string{}
+			again := attempt{core: a.core, rules: a.rules, from: a.from, tx: a.tx, flow: a.flow, out: a.out, forth: a.forth}
+			again.forward(resp, status, nil)
 		}
 		resp.Release()
 		return
@@ -115,11 +115,15 @@ func (a *attempt) settle(ctx *ResponseContext) {
 		return // somebody is about to look at it
 	}
 	a.b = nil
+	client := a.client
 	a.client, a.forth.to, a.forth.routes = nil, "", [2]string{}
 	if ctx.oneAttempt == a {
 		ctx.oneAttempt = nil
 	}
 	ctx.mu.Unlock()
+	if client != nil {
+		client.HandOver(a) // which lets go of the transaction, but for what finds the attempt
+	}
 	a.leave(ctx)
 }
 

@@ -116,14 +116,16 @@ func BenchmarkLayer(b *testing.B) {
 	}
 }
 
-// BenchmarkRetransmission is a request that is known already.
+// BenchmarkRetransmission is a request that is known already, which is parsed first.
 func BenchmarkRetransmission(b *testing.B) {
 	l := New(Config{User: &nullUser{}})
 	src := &Source{Flow: &nullFlow{transport: sipaddr.UDP}}
-	req, _ := sip.Parse(request("OPTIONS", "pc.example.org;branch="+testBranch))
+	text := request("OPTIONS", "pc.example.org;branch="+testBranch)
+	req, _ := sip.Parse(text)
 	l.Receive(req, src)
 	b.ReportAllocs()
 	for b.Loop() {
+		req, _ := sip.Parse(text)
 		l.Receive(req, src)
 	}
 }

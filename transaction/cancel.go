@@ -13,6 +13,7 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 	k, ok := l.keyOf(m, src)
 	if !ok {
 		l.turned.unreadable.Add(1)
+		m.Release()
 		return
 	}
 	by := carrierOf(src.Flow)
@@ -22,6 +23,7 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 	known, chain := sh.findServer(&k, methodCancel, false)
 	if known.ref != 0 {
 		l.again(sh, &known, src, now) // gives the lock back
+		m.Release()
 		return
 	}
 	target, _ := sh.findServer(&k, 0, false)
@@ -30,15 +32,12 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 		l.turned.unmatched.Add(1)
 		// Without state: if the request arrives late, the CANCEL that is sent again finds it.
 		l.answer(m, src, 481, l.tag(k.id))
+		m.Release()
 		return
 	}
 	// What has finished is answered all the same, and nobody is told.
 	invite := target.server
 	pass := invite != nil && invite.step(event{kind: evCancel}, now)&passCancel != 0
-	if pass && invite.handing {
-		// request passes it on when the user knows what it is that is canceled.
-		invite.canceled, pass = m, false
-	}
 	// A transaction of its own only where the CANCEL may be sent again.
 	var own *Server
 	if !by.reliable && chain < maxChain {
@@ -56,7 +55,17 @@ func (l *Layer) cancel(m *sip.Message, src *Source) {
 		_ = own.Respond(*buf, 200)
 		giveBuffer(buf)
 	}
-	if pass {
+	if !pass {
+		m.Release()
+		return
+	}
+	sh.mu.Lock()
+	wait := invite.handing
+	if wait {
+		invite.canceled = m // request passes it on when the user knows what it is that is canceled
+	}
+	sh.mu.Unlock()
+	if !wait {
 		l.cfg.User.Cancel(invite, m)
 	}
 }
@@ -150,7 +159,7 @@ func (u *cancelUser) reconnect() {
 }
 
 // Response is not of interest: what counts is the final response to the INVITE.
-func (u *cancelUser) Response(*Client, *sip.Message) {}
+func (u *cancelUser) Response(_ *Client, resp *sip.Message) { resp.Release() }
 
 // Failed tries a new connection once if the first one is gone.
 func (u *cancelUser) Failed(_ *Client, err error) {

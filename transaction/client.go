@@ -136,6 +136,7 @@ func (l *Layer) response(m *sip.Message, src *Source) {
 	cseq, err2 := m.CSeq()
 	if err != nil || err2 != nil {
 		l.turned.unreadable.Add(1)
+		m.Release()
 		return
 	}
 	from := pathOf(src.Flow)
@@ -146,13 +147,13 @@ func (l *Layer) response(m *sip.Message, src *Source) {
 	sh := l.shard(id)
 	sh.mu.Lock()
 	found := sh.findClient(id, method)
-	c := found.client
+	c, passed := found.client, false
 	switch {
 	case found.ref == 0 || !own: // Never forwarded: RFC 6026, Section 7.3.
 		sh.counts.stray++
 		sh.mu.Unlock()
 	case c == nil:
-		l.late(sh, &found, &from, m) // gives the lock back
+		passed = l.late(sh, &found, &from, m) // gives the lock back
 	case !c.path.takes(&from):
 		sh.counts.foreign++
 		sh.mu.Unlock()
@@ -160,6 +161,10 @@ func (l *Layer) response(m *sip.Message, src *Source) {
 		w := c.stepFor(event{evMessage, m.StatusCode()}, now, m, nil)
 		sh.mu.Unlock()
 		c.carryOut(&w)
+		passed = w.call.resp != nil
+	}
+	if !passed {
+		m.Release()
 	}
 }
 

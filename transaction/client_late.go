@@ -45,14 +45,16 @@ func (c *Client) rest() {
 // identityDigest stands for who authenticated.
 func (l *Layer) identityDigest(identity string) uint64 { return l.key.text(identity).lo }
 
-// late takes a response for a transaction that has finished. The caller holds the shard's mu, which is given back.
-func (l *Layer) late(sh *shard, found *matched, from *path, m *sip.Message) {
+// late takes a response for a transaction that has finished, and reports whether a user has it now. The caller holds
+// the shard's mu, which is given back.
+func (l *Layer) late(sh *shard, found *matched, from *path, m *sip.Message) (passed bool) {
 	f, status := found.place, m.StatusCode()
 	if !(f.from != 0 && f.from == from.id) && (f.over != uint8(from.transport) || f.whom != l.identityDigest(from.identity)) {
 		sh.counts.foreign++
 		sh.mu.Unlock()
-		return
+		return false
 	}
+	success := status >= 200 && status < 300
 	switch late := f.late().(type) {
 	case *lateAck:
 		sh.mu.Unlock()
@@ -60,22 +62,23 @@ func (l *Layer) late(sh *shard, found *matched, from *path, m *sip.Message) {
 			l.ackAgain(sh, found.ref, late)
 		}
 	case *Client:
-		mine, call := false, upcall{user: late.user, resp: m}
-		if status >= 200 && status < 300 {
-			mine = late.calls.claim(call)
-		}
+		call := upcall{user: late.user, resp: m}
+		mine := success && late.calls.claim(call)
 		sh.mu.Unlock()
 		if mine {
 			late.call(call)
 		}
+		return success
 	case ClientUser:
 		sh.mu.Unlock()
-		if status >= 200 && status < 300 {
+		if success {
 			late.Response(nil, m)
 		}
+		return success
 	default: // absorbed
 		sh.mu.Unlock()
 	}
+	return false
 }
 
 // ackAgain repeats an ACK. A transaction that can't send it is over: RFC 3261, Section 17.1.4.

@@ -100,7 +100,8 @@ func New(cfg Config) *Layer {
 func (l *Layer) shard(id digest) *shard { return &l.shards[id.lo%shards] }
 
 // Receive takes a message from the wire, whatever it is. It returns when the machines and the users have
-// done what follows from it. The message and src may be kept.
+// done what follows from it. The message is the layer's from then on: it is given to a user, or its memory is given back
+// (sip.Message.Release). src may be kept.
 func (l *Layer) Receive(m *sip.Message, src *Source) {
 	switch {
 	case !m.IsRequest():
@@ -195,6 +196,7 @@ func (l *Layer) refuse(m *sip.Message, src *Source, k *serverKey, why string, li
 	}
 	seconds := strconv.Itoa(max(1, int(l.cfg.RetryAfter/time.Second)))
 	l.answer(m, src, 503, l.tag(k.id), sip.Line{Name: "Retry-After", Value: seconds})
+	m.Release()
 }
 
 // refusedBefore reports whether an ACK is for a response of refuse, which kept nothing: its tag is made from the request

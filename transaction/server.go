@@ -38,6 +38,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 	k, ok := l.keyOf(m, src)
 	if !ok {
 		l.turned.unreadable.Add(1)
+		m.Release()
 		return
 	}
 	by, method := carrierOf(src.Flow), l.methodOf(m.Method())
@@ -49,6 +50,7 @@ func (l *Layer) request(m *sip.Message, src *Source) {
 	switch {
 	case found.ref != 0:
 		l.again(sh, &found, src, now) // gives the lock back
+		m.Release()
 		return
 	case chain >= maxChain || l.live[1].Load() >= int64(l.cfg.MaxTransactions) || l.draining.Load():
 		sh.mu.Unlock()
@@ -127,6 +129,7 @@ func (l *Layer) ack(m *sip.Message, src *Source) {
 	k, ok := l.keyOf(m, src)
 	if !ok {
 		l.turned.unreadable.Add(1)
+		m.Release()
 		return
 	}
 	sh := l.shard(k.id)
@@ -144,6 +147,8 @@ func (l *Layer) ack(m *sip.Message, src *Source) {
 	sh.mu.Unlock()
 	if pass && (known || !l.refusedBefore(m, &k)) {
 		l.cfg.User.Ack(m, src)
+	} else {
+		m.Release()
 	}
 }
 
