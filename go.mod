@@ -3,6 +3,7 @@ module github.com/tandem-sip/tandem
 go 1.26.6
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/alecthomas/kong v1.17.0
 	github.com/miekg/dns v1.1.73
 	github.com/pion/logging v0.2.4

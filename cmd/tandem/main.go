@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-sip/tandem/conformance"
 	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/load"
 )
 
 // commands is the command line.
@@ -22,6 +23,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the proxy."`
 	Lab      labCommand      `cmd:"" help:"Show two proxies that call each other over one connection, on this machine."`
 	Check    checkCommand    `cmd:"" help:"Probe a SIP element for what RFC 5923 and RFC 5922 ask of it."`
+	Load     loadCommand     `cmd:"" help:"Offer calls to a SIP element at a rate, and check every answer."`
 	Validate validateCommand `cmd:"" help:"Check a configuration; start nothing."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -52,7 +54,7 @@ func main() {
 func exitCode(err error) int {
 	var bad *config.Error
 	var settings *settingsError
-	if errors.As(err, &bad) || errors.As(err, &settings) || errors.Is(err, conformance.ErrUsage) {
+	if errors.As(err, &bad) || errors.As(err, &settings) || errors.Is(err, conformance.ErrUsage) || errors.Is(err, load.ErrConfig) {
 		return exitUsage
 	}
 	return exitFailed
