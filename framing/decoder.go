@@ -192,6 +192,9 @@ func (d *Decoder) lineEnd(buf []byte, limit int, what string) int {
 // or after it has failed.
 func (d *Decoder) headerLines(buf []byte) bool {
 	limit := d.header + d.limit(d.Limits.Header, DefaultHeader)
+	if d.wholeHeader(buf, limit) {
+		return d.beginBody()
+	}
 	for {
 		end := d.lineEnd(buf, limit, "header section")
 		if end == 0 {
@@ -217,6 +220,46 @@ func (d *Decoder) headerLines(buf []byte) bool {
 			return false
 		}
 	}
+}
+
+// wholeHeader reads what is left of the header section at once, when all of it is there and looks as it mostly does.
+// It returns false and has changed nothing when headerLines has to look at each line for itself.
+func (d *Decoder) wholeHeader(buf []byte, limit int) bool {
+	if d.scanned != d.line || d.length > 0 || d.err != nil {
+		return false
+	}
+	pos, lines := d.line, 0
+	var value []byte // of Content-Length
+	for {
+		n := bytes.IndexByte(buf[pos:], '\n')
+		if n < 1 || buf[pos+n-1] != '\r' || pos > limit {
+			return false
+		}
+		lines++
+		if n == 1 {
+			break
+		}
+		line := buf[pos : pos+n+1]
+		pos += len(line)
+		if c := line[0] | 0x20; c != 'c' && c != 'l' {
+			continue
+		}
+		if v := lengthValue(line); v > 0 {
+			if value != nil || d.have || pos == len(buf) || buf[pos] == ' ' || buf[pos] == '\t' {
+				return false // repeated or folded
+			}
+			value = line[v:]
+		}
+	}
+	pos += len("\r\n")
+	if bytes.Count(buf[d.line:pos], []byte{'\r'}) != lines {
+		return false // a bare CR
+	}
+	if value != nil {
+		d.contentLength(value)
+	}
+	d.scanned, d.line, d.body = pos, pos, pos
+	return true
 }
 
 // beginBody judges Content-Length, which must be there: RFC 3261, Section 18.3.

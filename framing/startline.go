@@ -53,6 +53,9 @@ func (d *Decoder) startLine(buf []byte) bool {
 
 // requestLine says whether the last word of the line names a SIP version.
 func requestLine(line []byte) bool {
+	if line[0] != 'S' && bytes.HasSuffix(line, []byte(" SIP/2.0")) {
+		return true
+	}
 	line = bytes.TrimRight(line, " \t")
 	last := line[bytes.LastIndexByte(line, ' ')+1:]
 	return len(last) < len(line) && len(last) > 4 && foldedPrefix(last, "sip/") && !bytes.HasPrefix(line, []byte("SIP/"))

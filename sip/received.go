@@ -42,6 +42,20 @@ func (v *Via) needsReceived() bool {
 // appendTopVia appends the topmost Via value s, which v was parsed from, with what SetReceived said.
 // All else in it stays byte for byte.
 func appendTopVia(dst []byte, s string, v *Via) []byte {
+	if !v.hasReceived && v.keep == 0 && len(v.Params) < 1<<16 {
+		// Nothing but rport has to be replaced, and Parse has noted where it stands.
+		at := len(s) - len(v.Params)
+		if v.rportEnd > 0 {
+			dst = append(dst, s[:at+int(v.rportStart)]...)
+			dst = append(dst, ";rport="...)
+			dst = strconv.AppendUint(dst, uint64(v.Source.Port()), 10)
+			at += int(v.rportEnd)
+			dst = append(dst, s[at:]...)
+		} else {
+			dst = append(dst, s...)
+		}
+		return v.appendReceived(dst)
+	}
 	dst = append(dst, s[:len(s)-len(v.Params)]...)
 	w := params{s: v.Params}
 	at := 0
@@ -63,6 +77,10 @@ func appendTopVia(dst []byte, s string, v *Via) []byte {
 		at = w.end
 	}
 	dst = append(dst, w.s[at:]...)
+	return v.appendReceived(dst)
+}
+
+func (v *Via) appendReceived(dst []byte) []byte {
 	if v.needsReceived() {
 		dst = append(dst, ";received="...)
 		dst = v.Source.Addr().AppendTo(dst)

@@ -36,7 +36,9 @@ type Via struct {
 	// Received and RPort then say nothing and are empty.
 	Source netip.AddrPort
 
-	keep int // what SetKeep was told
+	hasReceived          bool   // there is a received parameter, whatever SetReceived made of Received
+	keep                 int    // what SetKeep was told
+	rportStart, rportEnd uint16 // where rport stands in Params, if there is one and they are short enough
 }
 
 // ParseVia parses one Via value. See [Via.Parse].
@@ -118,6 +120,7 @@ func (v *Via) params() bool {
 			case equalFold(p.name, "rport"):
 				ok, rport = !rport, true
 				v.HasRPort = true
+				v.rportStart, v.rportEnd = uint16(p.start), uint16(p.end)
 				if p.has {
 					n, good := number(p.value, 65535)
 					v.RPort, ok = uint16(n), ok && good
@@ -137,7 +140,7 @@ func (v *Via) params() bool {
 			if equalFold(p.name, "received") {
 				// The grammar has no brackets around an IPv6 address here, but senders write them, and
 				// they are to be accepted: RFC 5118, Section 4.5.
-				v.Received = p.value
+				v.Received, v.hasReceived = p.value, true
 				if n := len(v.Received); n > 2 && v.Received[0] == '[' && v.Received[n-1] == ']' {
 					v.Received = v.Received[1 : n-1]
 				}

@@ -24,6 +24,8 @@ func TestParseVia(t *testing.T) {
 			t.Errorf("%q: %v", c.text, err)
 			continue
 		}
+		// What is written again is in TestReceivedReplaces.
+		v.hasReceived, v.rportStart, v.rportEnd = false, 0, 0
 		if *v != c.want {
 			t.Errorf("%q: %+v", c.text, *v)
 		}
@@ -80,5 +82,25 @@ func TestSetReceived(t *testing.T) {
 				t.Errorf("the Via still tells what the client wrote: %+v %v", v, err)
 			}
 		})
+	}
+}
+
+// TestReceivedReplaces: what the client wrote itself in received and rport goes, wherever it stands.
+func TestReceivedReplaces(t *testing.T) {
+	for old, want := range map[string]string{
+		"h;rport":                                "h;rport=77;received=192.0.2.200",
+		"h;rport=5;branch=z":                     "h;rport=77;branch=z;received=192.0.2.200",
+		"h;received=192.0.2.9":                   "h;received=192.0.2.200",
+		"h;rport;x;received=192.0.2.9;y":         "h;rport=77;x;y;received=192.0.2.200",
+		"h;received=192.0.2.9;branch=z;rport ;y": "h;branch=z;rport=77 ;y;received=192.0.2.200",
+		"192.0.2.200;received=192.0.2.9":         "192.0.2.200",
+		"192.0.2.200;branch=z":                   "192.0.2.200;branch=z",
+	} {
+		m := mustParse(t, strings.Replace(request(""), "host.example.net;branch=z9hG4bK1", old, 1))
+		m.SetReceived(netip.MustParseAddr("192.0.2.200"), 77)
+		e := m.Edit()
+		if out := string(e.AppendTo(nil)); !strings.Contains(out, "\r\nVia: SIP/2.0/UDP "+want+"\r\n") {
+			t.Errorf("%q became %q", old, out)
+		}
 	}
 }
