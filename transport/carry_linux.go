@@ -22,16 +22,17 @@ func (c *Conn) carry() (again bool, err error) {
 	c.stream.wmu.Lock()
 	c.stream.inline, c.stream.maxRest = true, 2*queueBurst*c.t.cfg.QueueBytes
 	c.stream.wmu.Unlock()
-	c.writing.Lock()
-	c.mu.Lock()
-	c.inline = true
-	c.mu.Unlock()
-	c.writing.Unlock()
 	due := !c.due.IsZero()
 	if due {
 		c.readDue.Store(c.due.UnixNano())
 	}
 	if c.stream.own.take(l, raw, c.stream.TCPConn, c) {
+		// Not before, or else whoever finds the queue full would write to a socket that no loop has.
+		c.writing.Lock()
+		c.mu.Lock()
+		c.inline = true
+		c.mu.Unlock()
+		c.writing.Unlock()
 		if due {
 			c.stream.own.watch(c)
 		}
