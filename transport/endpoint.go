@@ -92,3 +92,42 @@ func splitSentBy(s string) (host string, port uint16) {
 	}
 	return s[:i], uint16(n)
 }
+
+// listenerFor returns the stream listener to dial to from: the first of the transport and the
+// address family, else any stream listener of the family, else what UDP listens on.
+func (t *Transport) listenerFor(to sipaddr.Resolved) (found listener) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	best := 0
+	better := func(score int, addr netip.AddrPort) bool {
+		if addr.Addr().Is4() != to.Addr().Is4() || score <= best {
+			return false
+		}
+		best = score
+		return true
+	}
+	for _, l := range t.listeners {
+		if l.kind == to.Transport && better(3, l.addr) || better(2, l.addr) {
+			found = listener{addr: l.addr}
+			if l.kind == to.Transport {
+				found.ep = l.ep
+			}
+		}
+	}
+	for _, s := range t.sockets {
+		if better(1, s.ep.listen) {
+			found = listener{addr: s.ep.listen}
+		}
+	}
+	return found
+}
+
+// socketFor returns the UDP socket to send to ip from.
+func (t *Transport) socketFor(ip netip.Addr) *udpSocket {
+	for _, s := range t.sockets {
+		if s.ep.listen.Addr().Is4() == ip.Is4() {
+			return s
+		}
+	}
+	return nil
+}
