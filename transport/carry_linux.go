@@ -121,7 +121,10 @@ func (c *Conn) ready(in, out bool) (more, stay bool) {
 }
 
 // left hands c back to its goroutine.
-func (c *Conn) left() { c.back <- c.verdict }
+func (c *Conn) left() {
+	c.stream.own.quit()
+	c.back <- c.verdict
+}
 
 // fetch reads what the socket has, as wait does, but never blocks.
 func (s *stream) fetch() error {

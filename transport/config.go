@@ -173,8 +173,8 @@ type Config struct {
 	// the oldest of them is closed. Default three quarters of MaxPending.
 	MaxPendingPerSource int
 	// MaxHandshakes bounds the handshakes of accepted connections that compute at once; one that
-	// waits for its peer does not count. Default two for each processor that Go uses: more would
-	// only make the messages of others wait.
+	// waits for its peer does not count. Default one for each processor that Go uses but one, which is left to
+	// the messages of others, and at least one.
 	MaxHandshakes int
 	// MaxDials bounds the dials in progress. Default 1,024.
 	MaxDials int
@@ -236,7 +236,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.QueueBytes, 256 << 10},
 		{&cfg.MaxConnections, min(65536, descriptorLimit()/4*3)},
 		{&cfg.MaxPending, 4096},
-		{&cfg.MaxHandshakes, 2 * runtime.GOMAXPROCS(0)},
+		{&cfg.MaxHandshakes, max(1, runtime.GOMAXPROCS(0)-1)},
 		{&cfg.MaxDials, 1024},
 		{&cfg.MaxWaiters, 4096},
 		{&cfg.SocketBuffer, 4 << 20},

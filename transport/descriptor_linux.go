@@ -53,7 +53,6 @@ func (d *descriptor) giveBackLocked() (*net.TCPConn, error) {
 	if d.loop == nil || d.closed {
 		return nil, nil
 	}
-	_ = d.loop.control(unix.EPOLL_CTL_DEL, d.fd, 0, 0)
 	f := os.NewFile(uintptr(d.fd), "connection")
 	d.loop = nil
 	defer f.Close()
@@ -63,6 +62,16 @@ func (d *descriptor) giveBackLocked() (*net.TCPConn, error) {
 		return nil, err
 	}
 	return c.(*net.TCPConn), nil
+}
+
+// quit has the loop wait for the socket no more. The loop calls it when it lets go: until the socket is given back it
+// would be woken by it all the time.
+func (d *descriptor) quit() {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.loop != nil && !d.closed {
+		_ = d.loop.control(unix.EPOLL_CTL_DEL, d.fd, 0, 0)
+	}
 }
 
 // close closes the socket and asks the loop to let go of it. It reports false when it was not taken away, so that
