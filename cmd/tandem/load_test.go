@@ -63,7 +63,7 @@ func TestLoad(t *testing.T) {
 	t.Parallel()
 	at := loadAt(t)
 	r, stderr, code := loaded(t, nil, "--target", at, "--answer-at", at, "--calls", "30", "--rate", "300", "--hops", "0", "--scenario", "call:2,options", "--poisson")
-	if code != 0 || r.Done != 30 || r.Failed != 0 || r.Scenario != "call:2 options:1" || r.Arrivals != "poisson" || !strings.Contains(stderr, "offered 300/s  begun 30  done 30  failed 0") {
+	if code != 0 || r.Done != 30 || r.Failed != 0 || r.Scenario != "call:2 options:1" || r.Arrivals != "poisson" || !strings.Contains(stderr, "  failed 0  open 0  p50 ") {
 		t.Errorf("exit code %d, report %+v, errors:\n%s", code, r, stderr)
 	}
 	r, stderr, code = loaded(t, nil, "--target", at, "--answer-at", at, "--calls", "3", "--hops", "1", "-q")

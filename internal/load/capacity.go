@@ -89,7 +89,7 @@ func (g *Generator) try(ctx context.Context, s Step, all *[]*tally) (Result, str
 		return r, limitInterrupted
 	case r.Failed > 0:
 		return r, limitFailed
-	case r.Lateness() > tooLate:
+	case r.Lateness() > g.patience:
 		return r, limitGenerator
 	}
 	return r, ""
@@ -141,7 +141,7 @@ func (g *Generator) overload(ctx context.Context, s Search, capacity float64, al
 	o.Goodput = rounded(float64(tallies[0].done) / s.Duration.Seconds())
 	o.Share = rounded(o.Goodput / capacity)
 	o.Recovery = rounded(max(tallies[1].lastBad-tallies[1].began, 0).Seconds())
-	o.Recovered = o.Recovery < s.Duration.Seconds()-1
+	o.Recovered = o.Recovery < 0.9*s.Duration.Seconds()
 	return o
 }
 

@@ -24,7 +24,8 @@ type Generator struct {
 	engine   *engine
 	verifier *identity.Verifier
 	unsent   atomic.Int64
-	offering atomic.Bool // connections stand
+	patience time.Duration // how late it may be in a search; tooLate but in tests
+	offering atomic.Bool   // connections stand
 
 	sockets   []*socket
 	listeners []listener
@@ -47,7 +48,7 @@ func New(cfg Config) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: cfg, began: time.Now(), conns: make(map[*conn]bool)}
+	g := &Generator{cfg: cfg, began: time.Now(), patience: tooLate, conns: make(map[*conn]bool)}
 	if g.verifier, err = newVerifier(cfg.Roots, cfg.Insecure); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}

@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -173,42 +176,74 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// limited answers OPTIONS, but no more than so many a second: the others are turned away.
-func limited(t *testing.T, rate float64) (*siptest.Peer, netip.AddrPort) {
-	var tokens atomic.Int64
-	begin := time.Now()
-	peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "limited", Handle: func(r *siptest.Received) {
-		allowed := int64(time.Since(begin).Seconds()*rate) + 5
-		if n := tokens.Add(1); n > allowed {
-			tokens.Add(-1)
-			siptest.Answer(503, "Retry-After: 1")(r)
-			return
-		} else if n < allowed-10 { // what was not used is lost
-			tokens.CompareAndSwap(n, allowed-10)
-		}
-		siptest.Answer(200)(r)
-	}})
-	return peer, peer.Listen(sipaddr.UDP, 5060)
+// bearing answers OPTIONS as somebody would who bears so many a second, and turns others away. It goes by how many
+// requests each try has, and not by the clock, so that a busy machine does not matter.
+type bearing struct {
+	tries []int  // requests of each
+	turns []bool // whether one in two of the try is turned away
+	mu    sync.Mutex
+	seen  map[string]int // Call-IDs, in order
 }
 
-// TestCapacity looks for the capacity of somebody who answers 200 requests a second, and offers three times as many.
+// next adds a try.
+func (b *bearing) next(rate float64, d time.Duration, turn bool) {
+	b.tries = append(b.tries, int(math.Ceil(rate*d.Seconds())))
+	b.turns = append(b.turns, turn)
+}
+
+func (b *bearing) answer(r *siptest.Received) {
+	b.mu.Lock()
+	n, ok := b.seen[r.CallID()]
+	if !ok {
+		n = len(b.seen)
+		b.seen[r.CallID()] = n
+	}
+	b.mu.Unlock()
+	for i, size := range b.tries {
+		if n < size {
+			if b.turns[i] && n%2 == 1 {
+				siptest.Answer(503, "Retry-After: 1")(r)
+				return
+			}
+			break
+		}
+		n -= size
+	}
+	siptest.Answer(200)(r)
+}
+
+// TestCapacity looks for the capacity of somebody who bears 203 requests a second, and offers twice as many.
 func TestCapacity(t *testing.T) {
 	t.Parallel()
-	_, at := limited(t, 200)
+	const d = 200 * time.Millisecond
+	b := &bearing{seen: make(map[string]int)}
+	rates := []float64{50, 100, 200, 400, 300, 250, 225, 212, 206}
+	for _, rate := range rates { // 206 and 200 are close enough not to go on
+		b.next(rate, d, rate > 203)
+	}
+	b.next(100, d, false)
+	b.next(400, d, true)
+	b.next(100, d, false)
+	peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "bearing", Handle: b.answer})
 	g, err := load.New(load.Config{
-		Target: load.Endpoint{Transport: sipaddr.UDP, Addr: at}, Mix: []load.Share{{Scenario: load.Options, Weight: 1}},
+		Target: load.Endpoint{Transport: sipaddr.UDP, Addr: peer.Listen(sipaddr.UDP, 5060)}, Mix: []load.Share{{Scenario: load.Options, Weight: 1}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := g.FindCapacity(t.Context(), load.Search{From: 50, Duration: 500 * time.Millisecond, Overload: 3})
+	load.SetPatience(g, time.Hour)
+	r, err := g.FindCapacity(t.Context(), load.Search{From: 50, Duration: d, Overload: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := r.Capacity; c.Rate < 100 || c.Rate > 260 || c.Limit != "calls failed" || len(c.Tries) < 4 || c.Tries[0].Rate != 50 || c.Tries[1].Rate != 100 {
-		t.Errorf("capacity %v, for %s after %d tries, want about 200", c.Rate, c.Limit, len(c.Tries))
+	var tried []float64
+	for _, try := range r.Capacity.Tries {
+		tried = append(tried, try.Rate)
 	}
-	if o := r.Overload; o == nil || o.Over.TurnedAway == 0 || o.Share <= 0 || o.Share > 1.5 || o.Normal.Failed != 0 {
+	if c := r.Capacity; c.Rate != 200 || c.Limit != "calls failed" || !slices.Equal(tried, rates) {
+		t.Errorf("capacity %v, for %s after %v, want 200 after %v", c.Rate, c.Limit, tried, rates)
+	}
+	if o := r.Overload; o == nil || o.Over.Rate != 400 || o.Over.Begun != 80 || o.Over.TurnedAway < 30 || o.Normal.Failed != 0 || o.Goodput < 150 || o.Goodput > 250 || !o.Recovered {
 		t.Errorf("overload: %+v", o)
 	}
 }
