@@ -26,6 +26,11 @@ func (s *stack) takeInit(p packet, on path, from netip.AddrPort, standing *assoc
 		s.write(control(on, peer.tag, chunkAbort, 0, nil), from)
 		return
 	}
+	if standing != nil && !standing.restartable(from) {
+		s.wrongTag.Add(1)
+		s.write(control(on, peer.tag, chunkAbort, 0, cause(causeNewPort, nil)), from)
+		return
+	}
 	s.inits.Add(1)
 	s.mu.RLock()
 	st := state{made: time.Now(), path: on, local: s.initiation(s.freeTag()), peer: peer, alternates: params.alternates}
@@ -38,6 +43,10 @@ func (s *stack) takeInit(p packet, on path, from netip.AddrPort, standing *assoc
 	value = append(value, params.unrecognized...)
 	s.write(control(on, peer.tag, chunkInitAck, 0, value), from)
 }
+
+// restartable tells whether who sends from an address may begin the association anew: only from the UDP port
+// that it is known at. Otherwise all who share one address with a peer could end its associations.
+func (a *association) restartable(from netip.AddrPort) bool { return a.target() == from }
 
 // takeCookie makes an association of a cookie that came back: RFC 9260, Section 5.1.5 and RFC 9260, Section 5.2.4.
 func (s *stack) takeCookie(p packet, on path, from netip.AddrPort, standing *association, l *Listener) {
@@ -55,7 +64,7 @@ func (s *stack) takeCookie(p packet, on path, from netip.AddrPort, standing *ass
 	if standing != nil {
 		// The peer began anew when it has not forgotten nothing but chosen other tags, while what stood then
 		// still stands. Everything else is an old packet.
-		if st.tieLocal != standing.local.tag || st.tiePeer != standing.peerTag() || st.peer.tag == st.tiePeer {
+		if !standing.restartable(from) || st.tieLocal != standing.local.tag || st.tiePeer != standing.peerTag() || st.peer.tag == st.tiePeer {
 			s.badCookies.Add(1)
 			return
 		}

@@ -25,14 +25,20 @@ func ended(t *testing.T, a Association) error {
 // TestShutdown holds that a shutdown delivers what was sent before, and that both sides know who did it.
 func TestShutdown(t *testing.T) {
 	e := join(t, quick())
-	got, end := collect(e.server)
+	shutDown(t, e.client, e.server)
+}
+
+// shutDown does that for one association.
+func shutDown(t *testing.T, client, server Association) {
+	t.Helper()
+	got, end := collect(server)
 	const messages = 500
 	for range messages {
-		if err := e.client.Send(within(t), make([]byte, 900), 0, true); err != nil {
+		if err := client.Send(within(t), make([]byte, 900), 0, true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := e.client.Shutdown(within(t)); err != nil {
+	if err := client.Shutdown(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	for range messages {
@@ -41,10 +47,10 @@ func TestShutdown(t *testing.T) {
 	if err := next(t, end); !errors.Is(err, io.EOF) {
 		t.Errorf("the peer's end is %v, want EOF", err)
 	}
-	if err := ended(t, e.client); !errors.Is(err, net.ErrClosed) {
+	if err := ended(t, client); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("our own end is %v, want closed", err)
 	}
-	if err := e.client.Send(within(t), []byte("x"), 0, true); !errors.Is(err, net.ErrClosed) {
+	if err := client.Send(within(t), []byte("x"), 0, true); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("sending afterwards: %v", err)
 	}
 }
@@ -181,13 +187,12 @@ func TestKept(t *testing.T) {
 func TestRestart(t *testing.T) {
 	e := join(t, quick())
 	_, end := collect(e.server)
-	e.clientCable.cut.Store(true) // it dies without a word
-	old := e.client.(*association)
-	reborn, _ := userland(t, quick())
-	a := newAssociation(reborn, old.path, netip.AddrPortFrom(old.path.peer, e.serverStack.socket.local().Port()), reborn.initiation(4711))
-	reborn.mu.Lock()
-	reborn.byPath[a.path], reborn.byTag[4711] = a, a
-	reborn.mu.Unlock()
+	to := e.serverStack.socket.local()
+	stranger, _ := userland(t, quick()) // it has the peer's address, and another UDP port
+	if err := again(stranger, e.client, to).shake(within(t)); !errors.Is(err, ErrRefused) {
+		t.Errorf("somebody else restarts: %v", err)
+	}
+	a := again(reborn(t, e.clientStack, e.clientCable), e.client, to)
 	if err := a.shake(within(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +213,28 @@ func TestRestart(t *testing.T) {
 	if s := e.serverStack.Stats(); s.Restarted != 1 || s.Associations != 1 {
 		t.Errorf("counted %+v", s)
 	}
+}
+
+// reborn kills a provider without a word, and opens another one in its place.
+func reborn(t *testing.T, s *stack, c *cable) *stack {
+	t.Helper()
+	c.cut.Store(true)
+	cfg := quick()
+	cfg.UDPPort = int(s.socket.local().Port())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = userland(t, cfg)
+	return s
+}
+
+// again is an association between the ports of another, which is yet to be dialed.
+func again(s *stack, old Association, to netip.AddrPort) *association {
+	a := newAssociation(s, old.(*association).path, to, s.initiation(4711))
+	s.mu.Lock()
+	s.byPath[a.path], s.byTag[4711] = a, a
+	s.mu.Unlock()
+	return a
 }
 
 // TestClose holds that closing a provider ends everything that hangs on it.

@@ -104,7 +104,7 @@ func TestForged(t *testing.T) {
 		control(toServer, wrong, chunkCookieEcho, 0, make([]byte, 100)),
 		control(toServer, wrong, chunkCookieAck, 0, nil),
 		control(toServer, wrong, chunkInitAck, 0, begin),
-		control(toServer, 0, chunkInit, 0, begin), // answered with a cookie that the forger does not get
+		control(toServer, 0, chunkInit, 0, begin), // the forger has another UDP port
 		control(toServer, wrong, chunkInit, 0, begin),
 		control(toServer, wrong, chunkPing, 0, []byte{0, 1, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0}),
 	}

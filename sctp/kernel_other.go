@@ -1,3 +1,5 @@
+//go:build !linux
+
 package sctp
 
 // KernelSpeaks tells whether the kernel has SCTP that can be used from here.

@@ -14,10 +14,15 @@ import (
 // TestMessages sends messages of many lengths both ways, on all streams, ordered and not.
 func TestMessages(t *testing.T) {
 	e := join(t, quick())
+	exchange(t, e.client, e.server)
+}
+
+// exchange sends messages both ways.
+func exchange(t *testing.T, client, server Association) {
 	for _, way := range []struct {
 		name     string
 		from, to Association
-	}{{"from the client", e.client, e.server}, {"from the server", e.server, e.client}} {
+	}{{"from the client", client, server}, {"from the server", server, client}} {
 		t.Run(way.name, func(t *testing.T) {
 			got, _ := collect(way.to)
 			for i, length := range []int{1, 2, 100, 1419, 1420, 1421, 2048, 2049, 5000, 18437, 65535, 65536} {
@@ -101,18 +106,24 @@ func TestOrder(t *testing.T) {
 // that nothing is lost by it.
 func TestFullBuffer(t *testing.T) {
 	e := join(t, quick())
+	fillBuffer(t, e.client, e.server)
+}
+
+// fillBuffer does that for one association.
+func fillBuffer(t *testing.T, client, server Association) {
+	t.Helper()
 	open, sent := make(chan struct{}), 0
 	got := make(chan int, 10000)
 	// Ends with the association.
 	go func() {
-		_ = e.server.Serve(func(m []byte, _ uint16) {
+		_ = server.Serve(func(m []byte, _ uint16) {
 			<-open
 			got <- len(m)
 		})
 	}()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-		err := e.client.Send(ctx, make([]byte, 8<<10), 0, true)
+		err := client.Send(ctx, make([]byte, 8<<10), 0, true)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			break
@@ -128,7 +139,7 @@ func TestFullBuffer(t *testing.T) {
 	for range sent {
 		next(t, got)
 	}
-	if err := e.client.Err(); err != nil {
+	if err := client.Err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -34,6 +34,7 @@ const (
 	causeNoData            = 9
 	causeUserAbort         = 12
 	causeProtocolViolation = 13
+	causeNewPort           = 14 // a restart from another UDP port
 )
 
 const (

@@ -14,7 +14,7 @@ const patience = 20 * time.Second
 // quick are settings with which a peer that is gone is noticed in well under four seconds.
 func quick() Config {
 	return Config{UDPPort: -1, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
-		RTOInitial: 200 * time.Millisecond, PingInterval: 300 * time.Millisecond, Retransmissions: 3, InitAttempts: 3}
+		RTOInitial: 200 * time.Millisecond, RTOMax: 400 * time.Millisecond, PingInterval: 300 * time.Millisecond, Retransmissions: 3, InitAttempts: 3}
 }
 
 // within is a context that ends when a test has waited long enough.

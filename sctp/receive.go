@@ -98,11 +98,21 @@ func (a *association) violated(code uint16, what string) {
 
 // takeAbort ends the association as the peer wishes.
 func (a *association) takeAbort(c chunk) {
-	err := ErrAborted
-	if v := c.value(); len(v) > 4 && binary.BigEndian.Uint16(v) == causeUserAbort {
-		if said := v[4:max(4, min(len(v), int(binary.BigEndian.Uint16(v[2:])), 64))]; len(said) > 0 && utf8.Valid(said) {
-			err = fmt.Errorf("%w: %q", ErrAborted, said)
-		}
+	a.end(abortError(ErrAborted, c))
+}
+
+// abortError adds to an error what is said in an ABORT.
+func abortError(err error, c chunk) error {
+	v := c.value()
+	if len(v) <= 4 {
+		return err
 	}
-	a.end(err)
+	if code := binary.BigEndian.Uint16(v); code != causeUserAbort && code != causeProtocolViolation {
+		return err
+	}
+	said := v[4:max(4, min(len(v), int(binary.BigEndian.Uint16(v[2:])), 64))]
+	if len(said) == 0 || !utf8.Valid(said) {
+		return err
+	}
+	return fmt.Errorf("%w: %q", err, said)
 }

@@ -80,6 +80,10 @@ type Config struct {
 	// something was sent to it. The kernel waits longer each time, and a PingInterval between pings.
 	Retransmissions int
 
+	// PathChange, unless nil, is called when an address of a peer that has several works no more, or does
+	// again. Only the kernel tells. It is called on a goroutine that reads, and must not wait for anything.
+	PathChange func(a Association, address netip.Addr, up bool)
+
 	MaxAssociations int // at a time, 10,000 by default; in the kernel accepted ones that nobody took yet count alone
 	Backlog         int // associations of one listener that nobody has taken yet, 128 by default
 }
@@ -158,7 +162,7 @@ type Association interface {
 	Shutdown(ctx context.Context) error
 	// Abort ends the association at once, and tells the peer the reason: RFC 9260, Section 9.1.
 	Abort(reason string)
-	// Done is closed when the association has ended.
+	// Done is closed when the association has ended. In the kernel's case somebody has to read for that.
 	Done() <-chan struct{}
 	// Err says how it ended, and is nil while it has not.
 	Err() error

@@ -32,59 +32,64 @@ func TestTLS(t *testing.T) {
 	}{{"1.2", tls.VersionTLS12}, {"1.3", tls.VersionTLS13}} {
 		t.Run(version.name, func(t *testing.T) {
 			e := join(t, quick())
-			clientConfig, serverConfig := tlsConfigs(t)
-			clientConfig.MinVersion, clientConfig.MaxVersion = version.number, version.number
-			served := make(chan error, 10)
-			// Ends with the association.
-			go func() {
-				for {
-					s, err := e.server.AcceptStream(context.Background())
-					if err != nil {
-						served <- err
-						return
-					}
-					// Ends with the stream.
-					go func() {
-						c := tls.Server(s, serverConfig)
-						_, err := io.Copy(c, c)
-						served <- err
-					}()
-				}
-			}()
-			for id := range uint16(4) {
-				s, err := e.client.OpenStream(id)
-				if err != nil {
-					t.Fatal(err)
-				}
-				c := tls.Client(s, clientConfig)
-				_ = c.SetDeadline(time.Now().Add(patience))
-				want := strings.Repeat("INVITE ", 10000)
-				// Ends when it is written.
-				go func() { _, _ = io.WriteString(c, want) }()
-				got := make([]byte, len(want))
-				if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
-					t.Fatalf("stream %d: %v", id, err)
-				}
-				if resumed := c.ConnectionState().DidResume; resumed != (id > 0) {
-					t.Errorf("stream %d: resumed is %v", id, resumed)
-				}
-				if s.ID() != id {
-					t.Errorf("stream %d says that it is %d", id, s.ID())
-				}
-				if err := c.Close(); err != nil {
-					t.Error(err)
-				}
-				if err := next(t, served); err != nil {
-					t.Errorf("stream %d: the server read %v", id, err)
-				}
-			}
-			if err := e.client.Shutdown(within(t)); err != nil {
-				t.Error(err)
-			}
-			if err := next(t, served); !errors.Is(err, io.EOF) {
-				t.Errorf("the server accepts streams: %v", err)
-			}
+			speakTLS(t, e.client, e.server, version.number)
 		})
+	}
+}
+
+// speakTLS does that for one version of TLS.
+func speakTLS(t *testing.T, client, server Association, version uint16) {
+	clientConfig, serverConfig := tlsConfigs(t)
+	clientConfig.MinVersion, clientConfig.MaxVersion = version, version
+	served := make(chan error, 10)
+	// Ends with the association.
+	go func() {
+		for {
+			s, err := server.AcceptStream(context.Background())
+			if err != nil {
+				served <- err
+				return
+			}
+			// Ends with the stream.
+			go func() {
+				c := tls.Server(s, serverConfig)
+				_, err := io.Copy(c, c)
+				served <- err
+			}()
+		}
+	}()
+	for id := range uint16(4) {
+		s, err := client.OpenStream(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := tls.Client(s, clientConfig)
+		_ = c.SetDeadline(time.Now().Add(patience))
+		want := strings.Repeat("INVITE ", 10000)
+		// Ends when it is written.
+		go func() { _, _ = io.WriteString(c, want) }()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+			t.Fatalf("stream %d: %v", id, err)
+		}
+		if resumed := c.ConnectionState().DidResume; resumed != (id > 0) {
+			t.Errorf("stream %d: resumed is %v", id, resumed)
+		}
+		if s.ID() != id {
+			t.Errorf("stream %d says that it is %d", id, s.ID())
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := next(t, served); err != nil {
+			t.Errorf("stream %d: the server read %v", id, err)
+		}
+	}
+	if err := client.Shutdown(within(t)); err != nil {
+		t.Error(err)
+	}
+	if err := next(t, served); !errors.Is(err, io.EOF) {
+		t.Errorf("the server accepts streams: %v", err)
 	}
 }
 
@@ -114,7 +119,13 @@ func TestRecords(t *testing.T) {
 // TestStreamDeadlines holds that deadlines end reading and writing, can be moved, and do not end the stream.
 func TestStreamDeadlines(t *testing.T) {
 	e := join(t, quick())
-	s, err := e.client.OpenStream(0)
+	waitOnStream(t, e.client, e.server)
+}
+
+// waitOnStream does that for one association.
+func waitOnStream(t *testing.T, client, server Association) {
+	t.Helper()
+	s, err := client.OpenStream(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +145,7 @@ func TestStreamDeadlines(t *testing.T) {
 		_, err := s.Read(b)
 		read <- err
 	}()
-	peer, err := e.server.OpenStream(0)
+	peer, err := server.OpenStream(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +160,10 @@ func TestStreamDeadlines(t *testing.T) {
 	if err := next(t, read); err != nil {
 		t.Errorf("reading: %v", err)
 	}
+	record := append([]byte{23, 3, 3, 0x40, 0}, make([]byte, 16<<10)...)
 	_ = s.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	for i := 0; ; i++ {
-		if _, err = s.Write(make([]byte, 4)); err == nil {
-			_, err = s.Write(make([]byte, 16<<10))
-		}
-		if err != nil {
+		if _, err = s.Write(record); err != nil {
 			break
 		}
 		if i > 1000 {
@@ -165,7 +174,7 @@ func TestStreamDeadlines(t *testing.T) {
 		t.Errorf("writing: %v", err)
 	}
 	_ = s.SetDeadline(time.Time{})
-	if err := e.client.Err(); err != nil {
+	if err := client.Err(); err != nil {
 		t.Error(err)
 	}
 }
@@ -174,7 +183,13 @@ func TestStreamDeadlines(t *testing.T) {
 // as it is, also when the peer goes on sending on that stream.
 func TestStreamClose(t *testing.T) {
 	e := join(t, quick())
-	s, err := e.client.OpenStream(0)
+	closeStream(t, e.client, e.server)
+}
+
+// closeStream does that for one association.
+func closeStream(t *testing.T, client, server Association) {
+	t.Helper()
+	s, err := client.OpenStream(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,20 +205,26 @@ func TestStreamClose(t *testing.T) {
 	if err := next(t, read); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("reading: %v", err)
 	}
-	for range 100 { // more than the receive buffer holds
-		if err := e.server.Send(within(t), make([]byte, 8<<10), 0, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	other, err := e.client.OpenStream(1)
+	other, err := client.OpenStream(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.server.Send(within(t), []byte("hello"), 1, false); err != nil {
+	got := make(chan string, 1)
+	// Ends with the read.
+	go func() {
+		b := make([]byte, 10)
+		n, _ := other.Read(b)
+		got <- string(b[:n])
+	}()
+	for range 100 { // more than the receive buffer holds
+		if err := server.Send(within(t), make([]byte, 8<<10), 0, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := server.Send(within(t), []byte("hello"), 1, false); err != nil {
 		t.Fatal(err)
 	}
-	b := make([]byte, 10)
-	if n, err := other.Read(b); err != nil || string(b[:n]) != "hello" {
-		t.Errorf("the other stream: %q, %v", b[:n], err)
+	if text := next(t, got); text != "hello" {
+		t.Errorf("the other stream: %q", text)
 	}
 }

@@ -98,7 +98,7 @@ func (w *wire) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if p.first().kind() == chunkAbort { // the engine gives up: a peer sent what cannot be
-		w.a.abort(ErrViolation, causeProtocolViolation, "")
+		w.a.abort(abortError(ErrViolation, p.first()), causeProtocolViolation, "")
 		return len(b), nil
 	}
 	p.seal(w.a.path.local, w.a.path.remote)
