@@ -20,7 +20,7 @@ type loop struct {
 	bell int // of an eventfd, which ends a wait
 	done chan struct{}
 
-	strain strain
+	datagrams, streams strain // what was left unread
 
 	// The fields below are owned by the goroutine of the loop.
 	events  []unix.EpollEvent
@@ -184,7 +184,7 @@ func (l *loop) run() {
 		l.mu.Unlock()
 
 		l.t.batch.begin()
-		left := n == len(l.events)
+		datagrams, streams := false, n == len(l.events)
 		for i := range n {
 			if s := ready[i]; s != nil {
 				ev := l.events[i].Events
@@ -193,12 +193,17 @@ func (l *loop) run() {
 				if !stay {
 					l.leave(l.events[i].Fd, s)
 				}
-				left = left || more
+				if _, ok := s.(*udpSocket); ok {
+					datagrams = datagrams || more
+				} else {
+					streams = streams || more
+				}
 				ready[i] = nil
 			}
 		}
 		l.t.batch.end()
-		l.strain.turned(left)
+		l.datagrams.turned(datagrams)
+		l.streams.turned(streams)
 
 		l.yield()
 		var stopped bool
@@ -210,11 +215,12 @@ func (l *loop) run() {
 
 // wait waits for events. Where something seemed to have been left unread it looks first whether that is so.
 func (l *loop) wait(timeout int) (int, error) {
-	if l.strain.since.Load() != 0 {
+	if l.datagrams.left() || l.streams.left() {
 		if n, err := unix.EpollWait(l.poll, l.events, 0); n > 0 || err != nil {
 			return n, err
 		}
-		l.strain.turned(false)
+		l.datagrams.turned(false)
+		l.streams.turned(false)
 	}
 	return unix.EpollWait(l.poll, l.events, timeout)
 }

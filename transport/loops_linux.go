@@ -40,7 +40,7 @@ func (t *Transport) loopFor(n uint64) *loop {
 func (t *Transport) strained(now time.Time) bool {
 	if loops := t.loops.Load(); loops != nil {
 		for _, l := range *loops {
-			if l.strain.stands(now) {
+			if l.datagrams.stands(now, standingDatagrams) || l.streams.stands(now, standingStreams) {
 				return true
 			}
 		}
