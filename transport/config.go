@@ -77,6 +77,9 @@ type Config struct {
 	// and its answer is Source.User from then on. It is called again when Update changed the
 	// domains, and for each source address over UDP, as often as it is seen anew. Nil: no answer.
 	Judge func(ConnInfo) any
+	// Refused is told of each accepted connection whose client showed a certificate that is not believed: where it came
+	// from, the names in the certificate, which are proved by nothing, and why. It must be quick. Nil: nobody is told.
+	Refused func(at netip.AddrPort, names []string, err error)
 	// Outstanding tells how many transactions still need the connection, which decides how long
 	// closing it waits (RFC 5923, Section 8.3). Nil: none.
 	Outstanding func(alias.ConnID) int

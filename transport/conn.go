@@ -74,6 +74,8 @@ type Conn struct {
 	// agreed is the interval in nanoseconds at which the peer wants to be pinged; 0: it has not said
 	// (RFC 6223, Section 4.3).
 	agreed atomic.Int64
+	// backwards says that a request came over a connection that this side dialed: its peer reuses it.
+	backwards atomic.Bool
 	// halted says that the peer has ended its side: no new transaction starts (RFC 5923, Section 8.3).
 	halted atomic.Bool
 

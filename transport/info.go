@@ -35,6 +35,7 @@ type ConnInfo struct {
 	BytesIn, BytesOut uint64        // in: as they came from the socket; out: before encryption
 	Queued            int           // bytes that wait to be written
 	State             State
+	Backwards         bool // requests have come over a dialed connection: the peer reuses it
 	// Distrusted is for Config.Judge alone: Update has brought rules under which the peer is not believed any
 	// more, or its local domain not served. What it has begun may still come to its end.
 	Distrusted bool
@@ -46,6 +47,7 @@ func (c *Conn) info() ConnInfo {
 		Local: c.local, Remote: c.remote, Dialed: c.dialed, Reference: c.reference, Peer: c.peer,
 		Opened: c.opened, HandshakeTime: c.handshake, LastUsed: time.Unix(0, c.lastUsed.Load()),
 		BytesIn: c.stream.in.Load(), BytesOut: c.bytesOut.Load(), State: c.State(),
+		Backwards: c.backwards.Load(),
 	}
 	if c.peer != nil {
 		i.CertificateExpiry = c.peer.NotAfter

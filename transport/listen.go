@@ -177,6 +177,9 @@ func (l *listener) answer(s *stream) (*Conn, error) {
 	s.gate, s.inGate, s.shake, s.blocking = nil, false, nil, false
 	if err != nil {
 		t.handshakeFailed(sh, err)
+		if sh.bad != nil && t.cfg.Refused != nil {
+			t.protect(func() { t.cfg.Refused(unmap(s.RemoteAddr()), sh.names, sh.bad) })
+		}
 		return nil, err
 	}
 	_ = s.SetDeadline(time.Time{})

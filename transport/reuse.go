@@ -308,6 +308,9 @@ func (t *Transport) enter(c *Conn) {
 // backwards. Nothing that is found here ever rejects the request (RFC 5923, Section 8.2).
 func (c *Conn) learn(m *sip.Message) {
 	if c.direction != alias.Accepted {
+		if !c.backwards.Load() {
+			c.backwards.Store(true)
+		}
 		return
 	}
 	via, err := m.TopVia()
@@ -432,36 +435,6 @@ func (t *Transport) leave(c *Conn) {
 	defer d.mu.Unlock()
 	d.table.Remove(c.id)
 	delete(d.conns, c.id)
-}
-
-// Explain answers what Flow would do for h, with the rows that were considered and those that were
-// asked for and refused, and changes nothing.
-func (t *Transport) Explain(h Hop) alias.Decision {
-	if h.To.Transport != sipaddr.TLS {
-		d := t.plainDomain(h.LocalDomain)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		dec := alias.Decision{Reason: alias.NotTLS}
-		if c := d.plain[h.To]; c != nil && c.State() == Open {
-			dec.Conn = c.id
-		}
-		return dec
-	}
-	d := t.domains.Load().find(h.LocalDomain)
-	if d == nil {
-		return alias.Decision{Reason: alias.OtherLocalDomain}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	dec := d.table.Explain(h.To, h.Reference, time.Now()).On(h.Basis)
-	for _, c := range d.conns {
-		for _, v := range c.refused {
-			if v.Row.Resolved == h.To {
-				dec.Considered = append(dec.Considered, v)
-			}
-		}
-	}
-	return dec
 }
 
 // Aliases returns the rows of all alias tables.

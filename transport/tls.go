@@ -23,6 +23,7 @@ type handshake struct {
 	peer   *identity.Peer
 	auth   *AuthError // the server did not prove its name
 	bad    error      // the client's certificate did not verify
+	names  []string   // that were in it
 }
 
 // serverTLS returns how this domain answers clients. Each accepted connection gets a copy with a
@@ -73,7 +74,9 @@ func (t *Transport) listenerTLS(set *domainSet) *tls.Config {
 				if len(cs.PeerCertificates) == 0 {
 					return nil // not authenticated: RFC 5922, Section 7.4
 				}
-				sh.peer, sh.bad = sh.creds.Verifier.VerifyConnection(cs, identity.Client, "")
+				if sh.peer, sh.bad = sh.creds.Verifier.VerifyConnection(cs, identity.Client, ""); sh.bad != nil {
+					sh.names = namesOf(cs.PeerCertificates)
+				}
 				return sh.bad
 			}
 			return cfg, nil

@@ -55,13 +55,15 @@ type Server struct {
 	http    *http.Server
 	refused refusals
 
+	explains chan struct{} // holds one for each explanation in progress
+
 	// listener is set by Open.
 	listener net.Listener
 }
 
 // New makes a Server. It opens nothing.
 func New(opts Options) *Server {
-	s := &Server{opts: opts, log: opts.Logger, node: opts.Node, started: time.Now()}
+	s := &Server{opts: opts, log: opts.Logger, node: opts.Node, started: time.Now(), explains: make(chan struct{}, maxExplains)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

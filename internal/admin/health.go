@@ -14,7 +14,10 @@ func (s *Server) allRoutes() []route {
 		{method: http.MethodGet, path: "/readyz", summary: "Whether requests are taken: 503 while it starts and while it drains.", answers: api.Health{}, serve: s.readyz},
 		{method: http.MethodGet, path: "/v1/status", summary: "What this process is and how it does.", answers: api.Status{}, serve: s.status},
 	}
-	list = append(list, s.metricsRoute())
+	list = append(list, s.connectionRoutes()...)
+	list = append(list, s.aliasRoute(), s.peerRoute(), s.transactionRoute(), s.explainRoute())
+	list = append(list, s.steerRoutes()...)
+	list = append(list, s.metricsRoute(), descriptionRoute())
 	return append(list, profileRoutes()...)
 }
 

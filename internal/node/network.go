@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 
@@ -49,16 +51,16 @@ func (w network) lookUp(u *sip.URI, done func(resolve.Answer, error)) {
 			a, err = finder.Resolve(context.Background(), u)
 		}
 		<-w.lookups
+		if err != nil {
+			w.troubles.note(w.inForce.Load().judge.nameFor(u.Host, netip.Addr{}), netip.AddrPort{}, strings.TrimPrefix(err.Error(), "resolve: "), err)
+		}
 		done(a, err)
 	}()
 }
 
 // Connect asks the transport which connection carries a request.
 func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
-	hop := transport.Hop{To: h.To, LocalDomain: h.LocalDomain, Size: h.Size}
-	if h.To.Transport.Secure() {
-		hop.Reference, hop.Basis = w.reference(h)
-	}
+	hop := w.hop(h)
 	if f, ok := w.net.Ready(hop); ok {
 		done(w.flowOf(f, hop), nil)
 		return
@@ -75,7 +77,13 @@ func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, erro
 			if _, unreachable := errors.AsType[*transport.DialError](err); unreachable {
 				w.Reported(h.To, false)
 			}
-			done(nil, connectError(h, err))
+			failed := connectError(h, err)
+			at := h.To.Addr()
+			if h.To.Transport.Secure() && hop.Reference != "" {
+				at = netip.Addr{} // who must be there is known by name
+			}
+			w.troubles.note(w.inForce.Load().judge.nameFor(cmp.Or(hop.Reference, h.URI.Host), at), h.To.AddrPort, failed.Text, err)
+			done(nil, failed)
 			return
 		}
 		done(w.flowOf(f, hop), nil)
@@ -117,6 +125,15 @@ func (p *flows) forget(id alias.ConnID) {
 			p[i].CompareAndSwap(f, nil)
 		}
 	}
+}
+
+// hop says which address a request is for, and who must be there.
+func (w network) hop(h proxy.Hop) transport.Hop {
+	hop := transport.Hop{To: h.To, LocalDomain: h.LocalDomain, Size: h.Size}
+	if h.To.Transport.Secure() {
+		hop.Reference, hop.Basis = w.reference(h)
+	}
+	return hop
 }
 
 // Reported has the resolver prefer addresses that answer.

@@ -54,6 +54,8 @@ type Node struct {
 
 	flows flows // what requests were sent over of late
 
+	troubles troubles // with configured peers
+
 	pairs *pairs // connections that stand open before they are needed
 
 	running, draining atomic.Bool

@@ -4,15 +4,19 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
 
+	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/internal/node"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
+	"github.com/tandem-sip/tandem/transport"
 )
 
 // randomRow is a connection in the plain model of TestRandomReuse: requests of a local domain to a host may go over it
@@ -95,12 +99,17 @@ func (r *random) asks(step int, local, domain string) {
 	at := slices.IndexFunc(r.rows, func(w randomRow) bool {
 		return w.local == local && w.host == host && slices.Contains(w.names, domain)
 	})
+	foretold := r.foretells(domain, local)
 	sent := r.stand.asks("sip:bob@"+domain, from(local))
 	final := r.alice.Expect("the answer to alice's MESSAGE", same(sent.CallID, false))
 	got := arrived(r.hosts[host], sent.CallID, final)
 	switch {
 	case at >= 0 && (got == nil || got.Conn != r.rows[at].conn):
 		r.t.Fatalf("step %d: from %s to %s: %d over %v, want reuse of %v", step, local, domain, final.StatusCode(), got, r.rows[at].conn)
+	case at >= 0 && (foretold.Action != transport.Reuse || r.connection(foretold.Conn) != got.Conn.Local()):
+		r.t.Fatalf("step %d: from %s to %s: explained as %v over %d", step, local, domain, foretold.Action, foretold.Conn)
+	case at < 0 && (foretold.Action != transport.Dial || foretold.Decision.Reuse()):
+		r.t.Fatalf("step %d: from %s to %s: explained as %v", step, local, domain, foretold.Action)
 	case at >= 0:
 		r.reused++
 	case slices.Contains(r.shown[domain], domain):
@@ -114,6 +123,26 @@ func (r *random) asks(step int, local, domain string) {
 	default:
 		r.refused++
 	}
+}
+
+// foretells asks the proxy where a request for a domain would go. There is one address.
+func (r *random) foretells(domain, local string) node.Way {
+	r.t.Helper()
+	u, err := sip.ParseURI("sip:bob@" + domain)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	x := r.p.Explain(r.t.Context(), u, local)
+	if x.Err != nil || len(x.Ways) != 1 || x.Ways[0].Err != nil {
+		r.t.Fatalf("from %s to %s: %+v", local, domain, x)
+	}
+	return x.Ways[0]
+}
+
+// connection returns the far end of one of the proxy's connections.
+func (r *random) connection(id alias.ConnID) netip.AddrPort {
+	c, _ := r.p.Connection(id)
+	return c.Remote
 }
 
 // offers has a host open a connection to a local domain, with one of its certificates, and offer an alias.

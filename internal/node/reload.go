@@ -43,6 +43,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 		return fmt.Errorf("node: %w", err)
 	}
 	n.pairs.update()
+	n.troubles.keep(cfg.Peers)
 	if n.level != nil {
 		n.level.Set(cfg.Log.Level)
 	}

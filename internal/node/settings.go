@@ -58,6 +58,7 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 		Handler:             wire{n},
 		Logger:              n.log,
 		Judge:               n.judged,
+		Refused:             n.refusedClient,
 		PingPeer:            pingPeer,
 		Outstanding:         n.outstanding,
 		Busy:                n.busy,

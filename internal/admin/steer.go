@@ -1,0 +1,43 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/tandem-sip/tandem/internal/admin/api"
+	"github.com/tandem-sip/tandem/internal/config"
+)
+
+// steerRoutes tell the process what to do.
+func (s *Server) steerRoutes() []route {
+	return []route{
+		{method: http.MethodPost, path: "/v1/reload", summary: "Read the configuration again and put it into force. After a refusal everything is as it was.", answers: api.Status{}, serve: s.reload},
+		{method: http.MethodPost, path: "/v1/drain", summary: "Take nothing new, let the transactions end, close the connections in order, and end the process.", answers: api.Status{}, serve: s.drain},
+	}
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request, a args) *failure {
+	if s.opts.Reload == nil {
+		return refuse(http.StatusServiceUnavailable, api.Unavailable, "this process cannot reload")
+	}
+	if err := s.opts.Reload(r.Context()); err != nil {
+		var bad *config.Error
+		if !errors.As(err, &bad) {
+			return refuse(http.StatusServiceUnavailable, api.Unavailable, "the configuration was not put into force: "+err.Error())
+		}
+		f := refuse(http.StatusUnprocessableEntity, api.Unprocessable, "the configuration was refused, and the one that was in force goes on")
+		for _, p := range bad.Problems {
+			f.body.Problems = append(f.body.Problems, p.String())
+		}
+		return f
+	}
+	return s.status(w, r, a)
+}
+
+func (s *Server) drain(w http.ResponseWriter, r *http.Request, a args) *failure {
+	if s.opts.Drain == nil {
+		return refuse(http.StatusServiceUnavailable, api.Unavailable, "this process cannot be drained")
+	}
+	s.opts.Drain()
+	return s.status(w, r, a)
+}
