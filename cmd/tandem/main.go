@@ -25,7 +25,16 @@ type commands struct {
 	Check    checkCommand    `cmd:"" help:"Probe a SIP element for what RFC 5923 and RFC 5922 ask of it."`
 	Load     loadCommand     `cmd:"" help:"Offer calls to a SIP element at a rate, and check every answer."`
 	Validate validateCommand `cmd:"" help:"Check a configuration; start nothing."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+
+	Connections  connectionsCommand  `cmd:"" help:"List the connections of a running proxy, or act on one."`
+	Aliases      aliasesCommand      `cmd:"" help:"List the rows of its alias tables."`
+	Peers        peersCommand        `cmd:"" help:"List its peers, and what is the matter with them."`
+	Transactions transactionsCommand `cmd:"" help:"List its transactions."`
+	Explain      explainCommand      `cmd:"" help:"Say which connection a request would take, and why."`
+	Reload       reloadCommand       `cmd:"" help:"Have it read its configuration again."`
+	Drain        drainCommand        `cmd:"" help:"Have it finish what it has begun, and stop."`
+
+	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
 // The exit codes.
@@ -54,7 +63,9 @@ func main() {
 func exitCode(err error) int {
 	var bad *config.Error
 	var settings *settingsError
-	if errors.As(err, &bad) || errors.As(err, &settings) || errors.Is(err, conformance.ErrUsage) || errors.Is(err, load.ErrConfig) {
+	var usage *usageError
+	if errors.As(err, &bad) || errors.As(err, &settings) || errors.As(err, &usage) || errors.Is(err, conformance.ErrUsage) ||
+		errors.Is(err, load.ErrConfig) {
 		return exitUsage
 	}
 	return exitFailed
