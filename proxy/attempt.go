@@ -13,19 +13,13 @@ import (
 
 // attempt is one client transaction: a request to one address. It is the transaction's user, so that what a
 // transaction says late is never taken for what its successor says.
-//
-// It has all that forwarding a response takes, and can do without the context: after a 2xx to an INVITE the
-// transaction waits another half minute for more of them, and nothing else is kept until then.
 type attempt struct {
-	b     *branch // nil: it was settled by a 2xx
-	core  *Core
-	rules *ruleSet
-	from  *Source
-	tx    *transaction.Server
-	to    sipaddr.Resolved
-	flow  Flow
-	out   outgoing
-	forth forth
+	upstream
+	b      *branch // nil: a 2xx settled it
+	tx     *transaction.Server
+	to     sipaddr.Resolved
+	branch string
+	signed signed
 
 	// Guarded by the context's lock.
 	client      *transaction.Client // nil until the transaction layer has returned it
@@ -119,7 +113,8 @@ func (b *branch) newAttempt(to sipaddr.Resolved, f Flow) *attempt {
 		}
 	}
 	p := &ctx.plan
-	a.b, a.core, a.rules, a.from, a.tx, a.to, a.flow = b, p.core, p.rules, p.from, ctx.tx, to, f
+	a.upstream = upstream{core: p.core, rules: p.rules, src: p.src, flow: f}
+	a.b, a.tx, a.to = b, ctx.tx, to
 	return a
 }
 
@@ -150,8 +145,8 @@ func (b *branch) send(a *attempt) {
 	ctx.mu.Unlock()
 
 	p := &ctx.plan
-	if a.out.branch == "" {
-		a.out.branch = newBranch(p.loop)
+	if a.branch == "" {
+		a.branch = newBranch(p.loop)
 	}
 	raw := getBuffer()
 	*raw = p.write(*raw, a, &b.target, b.breadth, ctx.back)
@@ -167,7 +162,7 @@ func (b *branch) start(a *attempt, raw []byte) {
 	ctx.mu.Lock()
 	a.holds = true
 	ctx.mu.Unlock()
-	client, err := core.layer.Start(raw, a.out.branch, method, a.flow, a)
+	client, err := core.layer.Start(raw, a.branch, method, a.flow, a)
 	if err != nil {
 		a.Failed(nil, err)
 		return

@@ -76,7 +76,7 @@ func (b *branch) replay(old *attempt, why *StatusError) {
 		a := b.newAttempt(old.to, f)
 		a.replay = true // nobody else knows it yet
 		if string(f.AppendVia(nil, "")) == string(old.flow.AppendVia(nil, "")) {
-			a.out.branch = old.out.branch
+			a.branch = old.branch
 		}
 		b.send(a)
 	})

@@ -305,3 +305,22 @@ func TestForkedNonInvite(t *testing.T) {
 		}
 	})
 }
+
+// TestSuccessAfterTheFinalResponse: a 2xx is forwarded although another final response went upstream already
+// (RFC 3261, Section 16.7 item 5). The branch that it comes from did not answer its CANCEL before Timer C ended.
+func TestSuccessAfterTheFinalResponse(t *testing.T) {
+	run(t, Config{Rules: forkRules("", "")}, func(b *bench) {
+		c := b.stranger()
+		c.send(c.request("INVITE", "sip:bob@example.com"))
+		first, second := b.at(forkAddrs[0]).one("INVITE"), b.at(forkAddrs[1]).one("INVITE")
+		b.at(forkAddrs[0]).answer(first, 180)
+		b.at(forkAddrs[1]).answer(second, 180)
+		wait(170 * time.Second)
+		b.at(forkAddrs[0]).answer(first, 603)
+		wait(12 * time.Second) // Timer C: 181 s
+		c.expect("180 180 603")
+		b.at(forkAddrs[1]).answer(second, 200)
+		b.at(forkAddrs[1]).answer(second, 200)
+		c.expect("200 200")
+	})
+}

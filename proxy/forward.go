@@ -8,12 +8,6 @@ import (
 	"github.com/tandem-sip/tandem/sip"
 )
 
-// outgoing is what we wrote into a forwarded request and must know when its response comes.
-type outgoing struct {
-	branch string
-	routes [2]string // our Record-Route values, the upper one first; "" when there are fewer
-}
-
 // size returns a close upper bound of the bytes of the forwarded request: what was received, our Via, two
 // Record-Route values, Max-Forwards and Max-Breadth.
 func (p *plan) size() int {
@@ -40,41 +34,15 @@ func (p *plan) write(dst []byte, a *attempt, t *target, breadth int, back []byte
 	} else if !trusts(a.flow) {
 		removePrivate(&e, p.req)
 	}
-	p.compose(dst, a, t, back)
-	for i := len(a.out.routes) - 1; i >= 0; i-- {
-		if a.out.routes[i] != "" {
-			e.Prepend(sip.FieldRecordRoute, a.out.routes[i])
-		}
+	if recordRoutes(p.method) {
+		p.recordRoute(&e, &a.upstream, t, back, dst)
 	}
-	via := a.flow.AppendVia(dst[len(dst):], a.out.branch)
+	via := a.flow.AppendVia(dst[len(dst):], a.branch)
 	if p.offersKeep(a.flow) {
 		via = append(via, ";keep"...)
 	}
 	e.PrependBytes(sip.FieldVia, via)
 	return e.AppendTo(dst)
-}
-
-// compose makes the Record-Route values that we write into a request, and what its responses need, in one piece of memory.
-// room is free space.
-func (p *plan) compose(room []byte, a *attempt, t *target, back []byte) {
-	if !recordRoutes(p.method) {
-		return
-	}
-	far, near := p.ownURI(a.flow.URI()), p.ownURI(sourceURI(p.src))
-	b := appendRoute(room[len(room):], far, back)
-	one := len(b)
-	if near != "" && near != far {
-		b = appendRoute(b, near, back)
-	}
-	two := len(b)
-	b = append(b, p.callID...)
-	id := len(b)
-	b = append(b, provedBy(a.flow, t)...)
-	text := string(b)
-	a.out.routes = [2]string{text[:one], text[one:two]}
-	a.forth = forth{
-		callID: text[two:id], claim: claim{reference: text[id:], domain: p.rules.claimed(p.domain)}, reach: t.reach,
-	}
 }
 
 // offersKeep reports whether we are willing to send keepalives over a flow, and this request can say so: it makes a

@@ -52,12 +52,40 @@ func (s *ruleSet) claimed(domain string) string {
 	return domain
 }
 
-// appendRoute appends one of our Record-Route values. A request has the one for the far side first, and another one
-// for the near side when that knows us by another URI (RFC 5658, Section 5).
-func appendRoute[T string | []byte](dst []byte, uri string, params T) []byte {
-	dst = append(append(dst, '<'), uri...)
-	dst = append(append(dst, ";lr"...), params...)
-	return append(dst, '>')
+// recordRoute writes our Record-Route values into the request that an attempt sends: the one for the far side first, and another
+// one for the near side when that knows us by another URI (RFC 5658, Section 5). It notes what the responses need, in one piece of
+// memory; room is free space.
+func (p *plan) recordRoute(e *sip.Edit, u *upstream, t *target, back, room []byte) {
+	u.far = p.ownURI(u.flow.URI())
+	if near := p.ownURI(sourceURI(p.src)); near != u.far {
+		u.near = near
+	}
+	b := append(room[len(room):], back...)
+	b = append(b, p.callID...)
+	b = append(b, provedBy(u.flow, t)...)
+	text := string(b)
+	n := len(back)
+	u.back, u.callID, u.reference = text[:n], text[n:n+len(p.callID)], text[n+len(p.callID):]
+	u.domain, u.reach = p.rules.claimed(p.domain), t.reach
+	if u.near != "" {
+		e.Prepend(sip.FieldRecordRoute, "<", u.near, ";lr", u.back, ">")
+	}
+	e.Prepend(sip.FieldRecordRoute, "<", u.far, ";lr", u.back, ">")
+}
+
+// wrote reports whether a value of Record-Route is one of ours, with the URI given.
+func (u *upstream) wrote(value, uri string) bool {
+	rest, ok := strings.CutPrefix(value, "<")
+	if ok {
+		rest, ok = strings.CutPrefix(rest, uri)
+	}
+	if ok {
+		rest, ok = strings.CutPrefix(rest, ";lr")
+	}
+	if ok {
+		rest, ok = strings.CutPrefix(rest, u.back)
+	}
+	return ok && rest == ">"
 }
 
 // ownURI returns a URI of ours as a SIPS URI when the request has one (RFC 3261, Section 16.6 item 4).
@@ -75,91 +103,65 @@ func (p *plan) ownURI(uri string) string {
 	return uri // a flow without TLS: a SIPS URI would lead nowhere
 }
 
-// forth is what is signed for the client, so that its further requests go on to the far side.
-type forth struct {
-	callID string
-	claim  claim // without a token, and without special addresses, which depend on where they go
-	reach  reach
-
-	to     string    // what the values below were made for: the value whose URI is next on the far side
-	routes [2]string // our Record-Route values in the response
-}
-
 // rewriteRecordRoute signs our Record-Route values in a response anew: the client that reads them will send
 // requests to the far side. A response that makes no dialog gets no token, above all not the one for the other way.
-func (a *attempt) rewriteRecordRoute(e *sip.Edit, resp *sip.Message) {
-	if a.out.routes[0] == "" || resp.Count(sip.FieldRecordRoute) == 0 {
+func (u *upstream) rewriteRecordRoute(e *sip.Edit, resp *sip.Message, last *signed) {
+	if resp.Count(sip.FieldRecordRoute) == 0 {
 		return
 	}
 	// The first that is ours is the one of this pass, should the request have spiralled.
-	i, above, at := 0, "", [2]int{-1, -1}
+	i, above, far, near := 0, "", -1, -1
 	for v := range resp.Values(sip.FieldRecordRoute) {
-		if at[0] >= 0 {
-			if v == a.out.routes[1] && v != "" {
-				at[1] = i
+		if far >= 0 {
+			if u.near != "" && u.wrote(v, u.near) {
+				near = i
 			}
 			break
 		}
-		if v == a.out.routes[0] {
-			at[0] = i
+		if u.wrote(v, u.far) {
+			far = i
 		} else {
 			above = v
 		}
 		i++
 	}
-	if at[0] < 0 {
+	if far < 0 {
 		return
 	}
 	switch {
 	case resp.StatusCode() >= 300:
 		above = ""
-	case at[0] == 0:
+	case far == 0:
 		above, _ = resp.FirstValue(sip.FieldContact)
 	}
-	if f := &a.forth; f.routes[0] == "" || f.to != above {
-		f.to, f.routes = above, a.signed(above)
+	if !last.done || last.to != above {
+		*last = signed{done: true, to: above, params: u.forth(above)}
 	}
-	for j, v := range a.forth.routes {
-		if at[j] >= 0 {
-			e.ReplaceValue(sip.FieldRecordRoute, at[j], v)
-		}
+	e.ReplaceValue(sip.FieldRecordRoute, far, "<", u.far, ";lr", last.params, ">")
+	if near >= 0 {
+		e.ReplaceValue(sip.FieldRecordRoute, near, "<", u.near, ";lr", last.params, ">")
 	}
 }
 
-// signed returns our Record-Route values with what lets the client's further requests go on to the URI in a value of
-// Record-Route or Contact. Without a URI nothing is signed.
-func (a *attempt) signed(to string) [2]string {
-	room, text := getBuffer(), getBuffer()
-	var u sip.URI
-	if uriOf(to, &u) {
-		*room = a.appendForth(*room, &u)
+// forth returns the parameters of our Record-Route values that let the client's further requests go on to the far side, to
+// the URI in a value of Record-Route or Contact. Without a URI nothing is signed.
+func (u *upstream) forth(value string) string {
+	var to sip.URI
+	if !uriOf(value, &to) {
+		return ""
 	}
-	uri, _, _ := strings.Cut(a.out.routes[0][1:], ";lr")
-	*text = appendRoute(*text, uri, *room)
-	n := len(*text)
-	if a.out.routes[1] != "" {
-		uri, _, _ = strings.Cut(a.out.routes[1][1:], ";lr")
-		*text = appendRoute(*text, uri, *room)
-	}
-	both := string(*text)
-	putBuffer(room)
-	putBuffer(text)
-	return [2]string{both[:n], both[n:]}
-}
-
-// appendForth appends the parameters of our Record-Route values that let the client's further requests go on to the
-// far side.
-func (a *attempt) appendForth(dst []byte, to *sip.URI) []byte {
-	f := &a.forth
-	cl := f.claim
+	cl := claim{reference: u.reference, domain: u.domain}
 	if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {
-		if f.reach.any {
+		if u.reach.any {
 			cl.special = anySpecial
-		} else if f.reach.one.IsValid() {
-			cl.special = f.reach.one.String()
+		} else if u.reach.one.IsValid() {
+			cl.special = u.reach.one.String()
 		}
 	}
-	return a.rules.keys.now.appendParams(dst, f.callID, to, cl)
+	b := getBuffer()
+	defer putBuffer(b)
+	*b = u.rules.keys.now.appendParams(*b, u.callID, &to, cl)
+	return string(*b)
 }
 
 // provedBy returns the name that the far side of a flow proved when it is secured, and under which it can be

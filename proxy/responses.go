@@ -10,14 +10,13 @@ import (
 )
 
 // Response takes a response of the attempt's client transaction.
-func (a *attempt) Response(_ *transaction.Client, resp *sip.Message) {
+func (a *attempt) Response(client *transaction.Client, resp *sip.Message) {
 	status := resp.StatusCode()
 	a.core.stats.received.countStatus(status)
 	if a.b == nil {
-		// Another 2xx, or one again: RFC 6026, Section 7.2. Several may come at once, so each has an attempt to work with.
+		// It came while the one that settled the attempt was being forwarded.
 		if viaCount(resp) >= 2 {
-			again := attempt{core: a.core, rules: a.rules, from: a.from, tx: a.tx, flow: a.flow, out: a.out, forth: a.forth}
-			again.forward(resp, status, nil)
+			a.forward(resp, status, nil)
 		}
 		resp.Release()
 		return
@@ -33,7 +32,7 @@ func (a *attempt) Response(_ *transaction.Client, resp *sip.Message) {
 		// attempt all the same.
 		a.finalResponse(ctx, answer{status: 502, attempt: a, err: statusError(502, "next hop answered without our Via")})
 	case status < 300:
-		a.success(ctx, resp, status)
+		a.success(ctx, client, resp, status)
 	case status == 503 && a.tryNext():
 		a.b.failedAt(statusError(503, "next hop "+hopText(a.b.target.hop)+" is overloaded"))
 	case ctx.recurse(a, resp):
@@ -77,7 +76,7 @@ func (a *attempt) provisionalResponse(resp *sip.Message, status int) {
 }
 
 // success forwards a 2xx at once: the first, and to an INVITE each further one (RFC 3261, Section 16.7 item 5).
-func (a *attempt) success(ctx *ResponseContext, resp *sip.Message, status int) {
+func (a *attempt) success(ctx *ResponseContext, client *transaction.Client, resp *sip.Message, status int) {
 	ctx.mu.Lock()
 	a.ended()
 	first := !ctx.final
@@ -102,28 +101,23 @@ func (a *attempt) success(ctx *ResponseContext, resp *sip.Message, status int) {
 	}
 	cancelAll(pending, reasons)
 	if ctx.invite {
-		a.settle(ctx)
+		a.settle(ctx, client)
 	}
 }
 
-// settle parts an attempt from its context after a 2xx to an INVITE. Its client transaction waits another half minute
-// for more 2xx, which need next to nothing.
-func (a *attempt) settle(ctx *ResponseContext) {
+// settle parts an attempt from its context and its client transaction after a 2xx to an INVITE.
+func (a *attempt) settle(ctx *ResponseContext, client *transaction.Client) {
 	ctx.mu.Lock()
 	if a.b.timer.late > 0 {
 		ctx.mu.Unlock()
 		return // somebody is about to look at it
 	}
 	a.b = nil
-	client := a.client
-	a.client, a.forth.to, a.forth.routes = nil, "", [2]string{}
 	if ctx.oneAttempt == a {
-		ctx.oneAttempt = nil
+		ctx.oneAttempt = nil // the transaction may have something for it still
 	}
 	ctx.mu.Unlock()
-	if client != nil {
-		client.HandOver(a) // which lets go of the transaction, but for what finds the attempt
-	}
+	client.HandOver(&late{a.upstream})
 	a.leave(ctx)
 }
 
@@ -151,17 +145,11 @@ func (a *attempt) finalResponse(ctx *ResponseContext, got answer) {
 	ctx.advance()
 }
 
-// forward sends a response upstream, without our Via (RFC 3261, Section 16.7 items 3 and 7 to 9). others are the
-// responses whose challenges are added to it.
+// forward sends a response upstream (RFC 3261, Section 16.7 items 3 and 7 to 9). others are the responses whose
+// challenges are added to it.
 func (a *attempt) forward(resp *sip.Message, status int, others []answer) {
 	e := resp.Edit()
-	e.RemoveFirst(sip.FieldVia)
-	a.rewriteRecordRoute(&e, resp)
-	if !trusts(a.flow) {
-		removeAll(&e, resp, &a.rules.untrusted)
-	} else if !a.from.TrustIdentity {
-		removePrivate(&e, resp)
-	}
+	a.rewrite(&e, resp, &a.signed)
 	if status == 401 || status == 407 {
 		addChallenges(&e, a, others)
 	}
@@ -173,7 +161,16 @@ func (a *attempt) forward(resp *sip.Message, status int, others []answer) {
 	}
 	b := getBuffer()
 	*b = e.AppendTo(*b)
-	a.core.respond(a.tx, *b, status)
+	if err := a.tx.Respond(*b, status); err == nil {
+		a.core.stats.sent.countStatus(status)
+	} else if status < 300 && status >= 200 && a.tx.Method() == sip.MethodInvite {
+		// Another final response went upstream before, and the transaction takes no 2xx after it. It is forwarded all
+		// the same: RFC 3261, Section 16.7 items 5 and 9.
+		a.sendBack(*b, status)
+	} else {
+		a.core.stats.sent.countStatus(status)
+		a.core.stats.undelivered.Add(1)
+	}
 	putBuffer(b)
 }
 

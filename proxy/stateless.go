@@ -61,7 +61,7 @@ func (a *ack) connect() {
 func (a *ack) connected(f Flow, err error) {
 	p := &a.plan
 	if err == nil {
-		a.out.flow, a.out.out.branch = f, p.core.statelessBranch(p.req, p.loop)
+		a.out.flow, a.out.branch = f, p.core.statelessBranch(p.req, p.loop)
 		b := getBuffer()
 		*b = p.write(*b, &a.out, &p.targets[0], 0, nil)
 		err = f.Send(*b)
