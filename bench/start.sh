@@ -3,11 +3,14 @@
 # settings file and becomes "tandem serve". README.md says how the lab is told to use it.
 #   TANDEM_BIN    the program (default: ../tandem, beside this directory)
 #   TANDEM_LOG    log level (default: warn)
+#   TANDEM_PEERS, TANDEM_DOMAINS   how many peers and served domains there are (default: 1 each); the others are
+#                 in nobody's way but by their number. TANDEM_DOMAIN_CERTS has their key.pem, 1.pem, 2.pem ...
 set -euo pipefail
 : "${LAB_ROLE:?}" "${LAB_IP:?}" "${LAB_NEXT:?}" "${LAB_RUN:?}" "${LAB_DOMAIN:?}"
 : "${LAB_TRANSPORTS:=udp tls}" "${LAB_MODE:=stateful}" "${LAB_ALIAS:=1}"
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-: "${TANDEM_BIN:=$here/../tandem}" "${TANDEM_LOG:=warn}"
+: "${TANDEM_BIN:=$here/../tandem}" "${TANDEM_LOG:=warn}" "${TANDEM_PEERS:=1}" "${TANDEM_DOMAINS:=1}"
+[ "$TANDEM_DOMAINS" = 1 ] || : "${TANDEM_DOMAIN_CERTS:?}"
 [ "$LAB_MODE" = stateful ] || { echo "start.sh: there is no $LAB_MODE mode" >&2; exit 2; }
 
 config=$LAB_RUN/$LAB_ROLE.yaml
@@ -24,6 +27,9 @@ config=$LAB_RUN/$LAB_ROLE.yaml
 	case " $LAB_TRANSPORTS " in *' tls '*)
 		echo "    certificate: $LAB_CERT"
 		echo "    key: $LAB_KEY"
+		for ((i = 1; i < TANDEM_DOMAINS; i++)); do
+			echo "  - {name: d$i.example, certificate: $TANDEM_DOMAIN_CERTS/$i.pem, key: $TANDEM_DOMAIN_CERTS/key.pem}"
+		done
 		echo 'trust:'
 		echo "  ca: [$LAB_CA]" ;;
 	esac
@@ -50,9 +56,16 @@ config=$LAB_RUN/$LAB_ROLE.yaml
 	    identities: [client.example.org]
 	    addresses: [127.0.0.22/32]
 	    reference_identity: client.example.org
-	routes:
-	  - to: $LAB_NEXT
 	X
+	for ((i = 1; i < TANDEM_PEERS; i++)); do
+		ip=10.1.$((i / 250)).$((i % 250 + 1))
+		echo "  - {name: peer-$i, identities: [peer-$i.example], addresses: [$ip/32], reference_identity: peer-$i.example}"
+	done
+	echo 'routes:'
+	for ((i = 1; i < TANDEM_DOMAINS; i++)); do
+		echo "  - {match: {domain: d$i.example}, to: \"sip:10.2.$((i / 250)).$((i % 250 + 1))\"}"
+	done
+	echo "  - to: $LAB_NEXT"
 } > "$config"
 
 # Inside a dialog the proxies go by each other's names, from Record-Route, and those are in no DNS. As root a
