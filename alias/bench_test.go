@@ -3,9 +3,11 @@ package alias
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/siptest"
 )
 
 // manyRows is how many rows the table has in which searches are measured.
@@ -76,6 +78,27 @@ func TestFindAllocatesNothing(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, got)
 		}
 	}
+}
+
+// TestRowMemory measures what a row takes, with its connection and the one name of its certificate. Call-ID and
+// identities are its own, as they are of a connection of its own.
+func TestRowMemory(t *testing.T) {
+	used := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := used()
+	table := New("example.com", Config{MaxRows: manyRows})
+	for i := range manyRows {
+		r := row(t, ConnID(i+1), peer1, fmt.Sprintf("d%d.example.net", i))
+		r.Resolved.AddrPort = netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, byte(i >> 16), byte(i >> 8), byte(i)}), 5061)
+		r.MadeBy = fmt.Sprintf("%032x@d%d.example.net", i, i)
+		mustAdd(t, table, r)
+	}
+	siptest.Plan(t, "alias row", (used()-before)/manyRows)
+	runtime.KeepAlive(table)
 }
 
 // BenchmarkAddAgain is what each further request with alias costs.

@@ -114,10 +114,13 @@ func newLogger(json bool, level slog.Leveler, w io.Writer) *slog.Logger {
 func (c *serveCommand) serve(n *node.Node, log *slog.Logger, signals <-chan os.Signal, steer *steering) error {
 	defer close(steer.stopped)
 	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
 	ended := make(chan error, 1)
 	// Ends when ctx does, or the node fails; this function waits for it.
 	go func() { ended <- n.Run(ctx) }()
+	rested := make(chan struct{})
+	// Ends when ctx does; this function waits for it.
+	go func() { defer close(rested); c.collector.rest(ctx) }()
+	defer func() { stop(); <-rested }()
 	var cause string
 	for cause == "" {
 		select {

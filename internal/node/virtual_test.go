@@ -104,9 +104,7 @@ func TestThousandDomains(t *testing.T) {
 	eventually(t, "all connections are gone", func() bool { return len(n.Connections()) == 0 })
 	each = (heap() - before) / domains
 	t.Logf("after a client of each: %d bytes each", each)
-	if each > most {
-		t.Errorf("%d bytes for each domain after a client of each, more than %d", each, most)
-	}
+	siptest.Plan(t, "served domain, with a certificate and a trust store in common", each)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -1,0 +1,31 @@
+package node_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tandem-sip/tandem/siptest"
+)
+
+// TestThousandPeers measures what a configured peer takes while nobody has come from it.
+func TestThousandPeers(t *testing.T) {
+	const peers = 1000
+	var y strings.Builder
+	fmt.Fprintf(&y, "listen: [udp://%s:5060]\npeers:\n", siptest.Loopback(t))
+	for i := range peers {
+		fmt.Fprintf(&y, "  - {name: peer-%[1]d, identities: [peer-%[1]d.example, sip.peer-%[1]d.example], addresses: [10.1.%[2]d.%[3]d], reference_identity: peer-%[1]d.example}\n", i, i/250, i%250)
+	}
+	file := filepath.Join(t.TempDir(), "tandem.yaml")
+	if err := os.WriteFile(file, []byte(y.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := heap()
+	n := loaded(t, file)
+	siptest.Plan(t, "peer", (heap()-before)/peers)
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+}
