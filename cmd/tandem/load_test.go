@@ -95,7 +95,7 @@ func TestLoadTLS(t *testing.T) {
 func TestLoadInterrupted(t *testing.T) {
 	t.Parallel()
 	at := loadAt(t)
-	var once sync.Once // a second signal would end it at once
+	var once sync.Once                                                                                     // a second signal would end it at once
 	r, stderr, code := loaded(t, func(p *os.Process) { once.Do(func() { _ = p.Signal(syscall.SIGINT) }) }, // it may have ended
 		"--target", at, "--answer-at", at, "--duration", "1h", "--hold", "1h")
 	if code != 0 || !r.Interrupted || r.Begun == 0 || r.Done != r.Begun {
