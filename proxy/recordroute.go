@@ -60,7 +60,8 @@ func (p *plan) recordRoute(e *sip.Edit, u *upstream, t *target, back, room []byt
 	if near := p.ownURI(sourceURI(p.src)); near != u.far {
 		u.near = near
 	}
-	b := append(room[len(room):], back...)
+	b := room[len(room):]
+	b = append(b, back...)
 	b = append(b, p.callID...)
 	b = append(b, provedBy(u.flow, t)...)
 	text := string(b)

@@ -75,7 +75,8 @@ type claim struct{ token, reference, domain, special string }
 // appendToken appends the signature over a Call-ID, the host and port of a next hop, and what else a claim says.
 func (s *signer) appendToken(dst []byte, callID string, to *sip.URI, cl claim) []byte {
 	t := s.pool.Get().(*tokenText)
-	in := append(t.in[:0], callID...)
+	in := t.in[:0]
+	in = append(in, callID...)
 	in = append(in, 0)
 	in = append(in, hopHost(to)...)
 	in = append(in, ':')

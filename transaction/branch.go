@@ -15,6 +15,6 @@ func NewBranch() string {
 // AppendBranch appends what NewBranch returns.
 func AppendBranch(dst []byte) []byte {
 	var random [16]byte
-	rand.Read(random[:]) // never fails
+	rand.Read(random[:])                                                         // never fails
 	return base64.RawURLEncoding.AppendEncode(append(dst, cookie...), random[:]) // letters, digits, "-" and "_": a token
 }

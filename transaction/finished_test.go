@@ -19,7 +19,7 @@ func TestRing(t *testing.T) {
 		r := ring{head: start, tail: start}
 		share := NewShare(1)
 		var list []uint32 // positions
-		next := uint32(start)
+		next := start
 		random := rand.New(rand.NewPCG(1, uint64(start)))
 		for range 3000 {
 			if random.IntN(5) < 3 {

@@ -152,12 +152,12 @@ func listing[T any](o *operator, p *page, path, header string, row func(*T) []st
 // escaped.
 func table(header string, rows [][]string) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
+	_, _ = fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
 	for _, r := range rows {
 		for i, cell := range r {
 			r[i] = plain(cell)
 		}
-		fmt.Fprintln(w, strings.Join(r, "\t"))
+		_, _ = fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	_ = w.Flush() // standard output
 }

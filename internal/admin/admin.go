@@ -118,7 +118,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.http.Shutdown(grace) != nil {
 		_ = s.http.Close() // a profile, or somebody slow
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin: %w", err)
+	}
 	return nil
 }
 

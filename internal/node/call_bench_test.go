@@ -228,8 +228,6 @@ func (r *rig) calls(window, number int, other []byte) {
 
 func (r *rig) begin() int { r.next++; return r.next }
 
-const steps = 7
-
 // step plays the next message of a call.
 func (r *rig) step(c *call) {
 	r.in = r.in[:0]
