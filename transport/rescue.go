@@ -87,12 +87,14 @@ func (c *Conn) settleLate() {
 			return
 		case <-timer.C:
 		}
-		if c.stream.underway() == 0 {
-			return
-		}
-		if c.stream.broken() {
+		// In this order: nothing is under way any more, either, when the peer has refused what was.
+		arrived := c.stream.underway() == 0
+		if c.stream.refused() {
 			c.blame(syscall.ECONNRESET)
 			c.rescue(late)
+			return
+		}
+		if arrived {
 			return
 		}
 	}

@@ -28,6 +28,17 @@ func (s *stream) broken() (broken bool) {
 	return broken || err != nil
 }
 
+// refused reports whether the peer has answered what was written last with a reset, or the socket is closed here. It
+// says so once.
+func (s *stream) refused() (refused bool) {
+	err := s.control(func(fd int) error {
+		code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		refused = err != nil || code != 0
+		return nil
+	})
+	return refused || err != nil
+}
+
 // underway returns how many bytes the peer's system has not acknowledged.
 func (s *stream) underway() (n int) {
 	_ = s.control(func(fd int) (err error) {
