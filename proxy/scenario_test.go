@@ -3,6 +3,7 @@ package proxy
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tandem-sip/tandem/sip"
 )
@@ -164,6 +165,7 @@ func TestTryingIsNotForwarded(t *testing.T) {
 		c := b.stranger()
 		c.send(c.request("INVITE", "sip:bob@example.com"))
 		b.at(agent).answer(b.at(agent).one("INVITE"), 100)
+		wait(time.Second)
 		if n := len(c.flow.take(t, 0)); n != 1 {
 			t.Errorf("%d responses, want only our own 100", n)
 		}

@@ -63,10 +63,12 @@ func TestServerInviteUnreliable(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, l *Layer, u *testUser) {
 		f := udp()
 		l.Receive(parse(t, invite()), source(f))
-		f.expect(t, "INVITE", "100")
+		f.expect(t, "INVITE")
 		u.expect(t, "INVITE", "request INVITE")
 		l.Receive(parse(t, invite()), source(f))
 		f.expect(t, "INVITE again", "100")
+		after(10 * time.Second)
+		f.expect(t, "it has had its 100")
 		tx := u.last()
 		answer(t, tx, invite(), 180)
 		l.Receive(parse(t, invite()), source(f))
@@ -105,7 +107,7 @@ func TestServerInviteNoAck(t *testing.T) {
 		l.Receive(parse(t, invite()), source(f))
 		answer(t, u.last(), invite(), 486)
 		after(32 * time.Second)
-		f.expect(t, "over a connection", "100", "486")
+		f.expect(t, "over a connection", "486")
 		u.expect(t, "Timer H", "request INVITE", "server failed: timeout")
 		expectEmpty(t, l)
 	})
@@ -118,13 +120,46 @@ func TestServerInviteAgainOverConnection(t *testing.T) {
 		first, second := tls(1, "a"), tls(2, "a")
 		l.Receive(parse(t, invite()), source(first))
 		l.Receive(parse(t, invite()), source(second))
-		first.expect(t, "before the answer", "100", "100")
+		first.expect(t, "before the answer", "100")
 		answer(t, u.last(), invite(), 486)
 		l.Receive(parse(t, invite()), source(second))
 		first.expect(t, "the answer again", "486", "486")
 		u.expect(t, "one request", "request INVITE")
 		l.Receive(parse(t, ack()), source(second))
 		expectEmpty(t, l)
+	})
+}
+
+// The 100 is sent within 200 ms (RFC 3261, Section 17.2.1), and only if nothing else was.
+func TestServerInviteTrying(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, l *Layer, u *testUser) {
+		for _, f := range []*testFlow{udp(), tls(1, "a")} {
+			l.Receive(parse(t, invite()), source(f))
+			after(80 * time.Millisecond)
+			f.expect(t, "the user has some time")
+			after(70 * time.Millisecond)
+			f.expect(t, "and has let it pass", "100")
+			after(10 * time.Second)
+			f.expect(t, "once")
+			answer(t, u.last(), invite(), 200)
+			after(32 * time.Second)
+			f.expect(t, "the user's own", "200")
+
+			for _, status := range []int{180, 200, 486} {
+				l.Receive(parse(t, invite()), source(f))
+				after(80 * time.Millisecond)
+				answer(t, u.last(), invite(), status)
+				after(80 * time.Millisecond)
+				f.expect(t, "the user was sooner", fmt.Sprint(status))
+				if status < 200 {
+					answer(t, u.last(), invite(), 200)
+				}
+				l.Receive(parse(t, ack()), source(f))
+				after(64 * time.Second)
+				f.take()
+			}
+			expectEmpty(t, l)
+		}
 	})
 }
 
@@ -157,7 +192,7 @@ func TestServerInviteAccepted(t *testing.T) {
 		answer(t, u.last(), invite(), 200)
 		l.Receive(parse(t, invite()), source(f))
 		answer(t, u.last(), invite(), 200)
-		f.expect(t, "2xx", "100", "200", "200")
+		f.expect(t, "2xx", "200", "200")
 		l.Receive(parse(t, ack()), source(f))
 		l.Receive(parse(t, request("ACK", "pc.example.org;branch=z9hG4bK-other")), source(f))
 		u.expect(t, "ACK", "request INVITE", "ack", "ack")
@@ -219,7 +254,7 @@ func TestServerFailed(t *testing.T) {
 		u.expect(t, "not delivered", "request INVITE", "server failed: transport")
 		f.fail(nil)
 		after(500 * time.Millisecond)
-		f.expect(t, "goes on", "100", "486")
+		f.expect(t, "goes on", "486")
 		l.Receive(parse(t, ack()), source(f))
 		after(5 * time.Second)
 
@@ -358,15 +393,15 @@ func TestLimit(t *testing.T) {
 			l.Receive(parse(t, request("INVITE", "pc.example.org;branch=z9hG4bK"+branch)), source(f))
 		}
 		sent := f.takeWhole()
-		if len(sent) != 4 || parse(t, sent[2]).StatusCode() != 503 || parse(t, sent[3]).StatusCode() != 503 {
+		if len(sent) != 2 || parse(t, sent[0]).StatusCode() != 503 || parse(t, sent[1]).StatusCode() != 503 {
 			t.Fatalf("sent %q", sent)
 		}
-		if after, _ := parse(t, sent[2]).Header("Retry-After"); after != "7" {
+		if after, _ := parse(t, sent[0]).Header("Retry-After"); after != "7" {
 			t.Errorf("Retry-After is %q", after)
 		}
 		// No state, and yet the tag is the same: RFC 3261, Section 8.2.7.
-		if sent[2] != sent[3] {
-			t.Errorf("%q\n%q", sent[2], sent[3])
+		if sent[0] != sent[1] {
+			t.Errorf("%q\n%q", sent[0], sent[1])
 		}
 		for i, want := range []error{nil, nil, ErrFull} {
 			branch := NewBranch()
@@ -385,7 +420,6 @@ func TestDrain(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, l *Layer, u *testUser) {
 		f := tls(4, "a")
 		l.Receive(parse(t, invite()), source(f))
-		f.take()
 		if l.Outstanding(0) != 1 || l.Outstanding(4) != 1 || l.Outstanding(5) != 0 {
 			t.Errorf("outstanding: %d, %d, %d", l.Outstanding(0), l.Outstanding(4), l.Outstanding(5))
 		}
@@ -395,7 +429,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("Drain with an open transaction: %v", err)
 		}
 		l.Receive(parse(t, request("INVITE", "pc.example.org;branch=z9hG4bK-two")), source(f))
-		f.expect(t, "while draining", "503")
+		f.expect(t, "while draining", "100", "503")
 		answer(t, u.last(), invite(), 200)
 		if err := l.Drain(t.Context()); err != nil {
 			t.Errorf("Drain: %v", err)

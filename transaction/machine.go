@@ -119,7 +119,7 @@ type machine struct {
 	deaf   bool // client INVITE: the user was told of a failure and is told nothing more
 
 	interval time.Duration // of the timer again
-	again    instant       // when to do something once more: timers A, E, G and Slow; 0: not set
+	again    instant       // when to do something once more: timers A, E, G, Trying and Slow; 0: not set
 	until    instant       // when the state ends: all other timers; 0: not set
 }
 
@@ -213,6 +213,8 @@ func (m *machine) timers() (again, until string) {
 		}
 	case ServerInvite:
 		switch m.state {
+		case Proceeding:
+			return "Trying", ""
 		case Completed:
 			return "G", "H"
 		case Confirmed:

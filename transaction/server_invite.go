@@ -6,10 +6,14 @@ func (m *machine) serverInvite(t *Timers, ev event, now instant) actions {
 	switch ev.kind {
 	case evStart:
 		m.state = Proceeding
-		// The 100 is sent at once: a proxy can't know that an answer comes within 200 ms.
-		return sendTrying | passRequest
+		m.again = m.tryingAt(t, now)
+		return passRequest
 	case evMessage:
-		if m.state == Proceeding || m.state == Completed {
+		if m.state == Proceeding {
+			m.again = 0 // what is sent now, the 100 if there is nothing else, is what Trying was set for
+			return resendResponse
+		}
+		if m.state == Completed {
 			return resendResponse
 		}
 	case evRespond:
@@ -36,6 +40,9 @@ func (m *machine) serverInvite(t *Timers, ev event, now instant) actions {
 				return tellTimeout | m.terminate()
 			}
 			return m.terminate()
+		case m.state == Proceeding && m.again != 0 && now >= m.again: // Trying
+			m.again = 0
+			return sendTrying
 		case m.again != 0 && now >= m.again: // Timer G
 			m.interval = min(2*m.interval, t.T2)
 			m.again = now + m.interval
@@ -45,6 +52,12 @@ func (m *machine) serverInvite(t *Timers, ev event, now instant) actions {
 	return 0
 }
 
+// tryingAt is when the 100 is due. Transactions that begin at about the same time have the same instant, so that
+// the clock need not wake for each.
+func (m *machine) tryingAt(t *Timers, now instant) instant {
+	return (now + t.Trying).Truncate(max(t.Trying/4, 1))
+}
+
 func (m *machine) serverInviteRespond(t *Timers, status int, now instant) actions {
 	switch {
 	case m.state == Accepted && status >= 200 && status < 300:
@@ -52,6 +65,7 @@ func (m *machine) serverInviteRespond(t *Timers, status int, now instant) action
 	case m.state != Proceeding:
 		return 0
 	case status < 200:
+		m.again = 0
 		return sendResponse
 	case status < 300:
 		return sendResponse | release | m.enter(Accepted, t.L, now)

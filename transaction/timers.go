@@ -23,6 +23,10 @@ type Timers struct {
 	// Cancel is how long a canceled INVITE client transaction waits for its final response
 	// (RFC 3261, Section 9.1). Default 64*T1.
 	Cancel time.Duration
+	// Trying is when a 100 is sent for an INVITE that the user has given no response yet, to keep the client from
+	// sending it again. A user whose own response comes sooner spares both sides the 100. It is sent up to a
+	// quarter earlier, together with others. Default 150 ms, at most the 200 ms of RFC 3261, Section 17.2.1.
+	Trying time.Duration
 	// Slow is when a 100 is sent for a request other than INVITE that has no response yet
 	// (RFC 4320, Section 4.1). Default: the time until the client's Timer E is reset to T2, which is 3.5 s.
 	Slow time.Duration
@@ -52,6 +56,8 @@ func (t Timers) withDefaults() Timers {
 	set(&t.L, long)
 	set(&t.M, long)
 	set(&t.Cancel, long)
+	set(&t.Trying, 150*time.Millisecond)
+	t.Trying = min(t.Trying, 200*time.Millisecond)
 	slow := time.Duration(0)
 	for e := t.T1; e < t.T2; e *= 2 {
 		slow += e

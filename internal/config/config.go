@@ -196,6 +196,9 @@ type Limits struct {
 type Timers struct {
 	// T1, T2 and T4 are those of RFC 3261, Table 4; the lettered timers are derived from them.
 	T1, T2, T4 time.Duration
+	// Trying is how long an INVITE may stay without any response from further on before it is answered 100, at
+	// most 200 ms (RFC 3261, Section 17.2.1).
+	Trying time.Duration
 	// TimerC ends an INVITE that only rings (RFC 3261, Section 16.6 item 11). More than three minutes.
 	TimerC time.Duration
 	// Dial is how long a connection may take to be established, before the TLS handshake.
@@ -265,6 +268,7 @@ func defaults() *Config {
 			T1:         500 * time.Millisecond, // RFC 3261, Section 17.1.1.1
 			T2:         4 * time.Second,        // RFC 3261, Section 17.1.2.2
 			T4:         5 * time.Second,        // RFC 3261, Section 17.1.2.2
+			Trying:     150 * time.Millisecond, // RFC 3261, Section 17.2.1
 			TimerC:     190 * time.Second,      // RFC 3261, Section 16.6
 			Dial:       2 * time.Second,
 			Handshake:  5 * time.Second,

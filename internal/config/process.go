@@ -64,6 +64,8 @@ func (v value) readTimers(t *Timers) {
 		{"t1", func(v value) { v.readDuration(&t.T1, 10*time.Millisecond, 10*time.Second) }},
 		{"t2", func(v value) { v.readDuration(&t.T2, 10*time.Millisecond, 60*time.Second) }},
 		{"t4", func(v value) { v.readDuration(&t.T4, 10*time.Millisecond, 60*time.Second) }},
+		// RFC 3261, Section 17.2.1: a 100 within 200 ms.
+		{"trying", func(v value) { v.readDuration(&t.Trying, time.Millisecond, 200*time.Millisecond) }},
 		// RFC 3261, Section 16.6 item 11: Timer C is longer than three minutes.
 		{"timer_c", func(v value) { v.readDuration(&t.TimerC, 3*time.Minute+time.Millisecond, time.Hour) }},
 		{"dial", func(v value) { v.readDuration(&t.Dial, 10*time.Millisecond, time.Minute) }},

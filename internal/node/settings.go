@@ -177,7 +177,7 @@ func resolveConfig(cfg *config.Config) resolve.Config {
 
 // timers returns the timers of the transactions.
 func timers(cfg *config.Config) transaction.Timers {
-	return transaction.Timers{T1: cfg.Timers.T1, T2: cfg.Timers.T2, T4: cfg.Timers.T4}
+	return transaction.Timers{T1: cfg.Timers.T1, T2: cfg.Timers.T2, T4: cfg.Timers.T4, Trying: cfg.Timers.Trying}
 }
 
 // rules makes the proxy's rules. listening are the listen addresses with their real ports.
