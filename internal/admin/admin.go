@@ -56,6 +56,7 @@ type Server struct {
 	refused refusals
 
 	explains chan struct{} // holds one for each explanation in progress
+	ticks    *ticks        // for those who watch
 
 	// listener is set by Open.
 	listener net.Listener
@@ -67,6 +68,7 @@ func New(opts Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.ticks = newTicks(s.takeStock)
 	s.routes = s.allRoutes()
 	s.http = &http.Server{
 		Handler:           s,
@@ -113,6 +115,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("admin: %w", err)
 	case <-ctx.Done():
 	}
+	s.ticks.stop()
 	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	if s.http.Shutdown(grace) != nil {

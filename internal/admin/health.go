@@ -2,8 +2,10 @@ package admin
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/tandem-sip/tandem/internal/admin/api"
+	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/internal/node"
 )
 
@@ -15,7 +17,7 @@ func (s *Server) allRoutes() []route {
 		{method: http.MethodGet, path: "/v1/status", summary: "What this process is and how it does.", answers: api.Status{}, serve: s.status},
 	}
 	list = append(list, s.connectionRoutes()...)
-	list = append(list, s.aliasRoute(), s.peerRoute(), s.transactionRoute(), s.explainRoute())
+	list = append(list, s.aliasRoute(), s.peerRoute(), s.transactionRoute(), s.explainRoute(), s.eventsRoute())
 	list = append(list, s.steerRoutes()...)
 	list = append(list, s.metricsRoute(), descriptionRoute())
 	return append(list, profileRoutes()...)
@@ -39,6 +41,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request, _ args) *failure
 	out := api.Status{
 		Version: s.opts.Version, State: s.node.State().String(), Started: s.started,
 		Config:      api.Configuration{File: cfg.File, Loaded: s.node.Loaded(), Warnings: []string{}},
+		Domains:     []api.Domain{},
 		Connections: st.Transport.Connections, Transactions: s.node.Outstanding(),
 	}
 	for _, p := range cfg.Warnings {
@@ -47,6 +50,20 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request, _ args) *failure
 	for _, n := range st.Transport.AliasRows {
 		out.AliasRows += n
 	}
+	for i := range cfg.Domains {
+		out.Domains = append(out.Domains, domainOf(&cfg.Domains[i], st.Transport.AliasRows[cfg.Domains[i].Name]))
+	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// domainOf says of a served domain what the API says.
+func domainOf(d *config.Domain, rows int) api.Domain {
+	out := api.Domain{Name: d.Name, AliasRows: rows, Names: []string{}}
+	if leaf := d.Certificate.Leaf; leaf != nil {
+		out.Names = append(out.Names, d.Identities.Names()...)
+		out.Expiry = timeOrNil(leaf.NotAfter)
+		out.DaysLeft = daysLeft(out.Expiry, time.Now())
+	}
+	return out
 }

@@ -38,9 +38,14 @@ func describe(routes []route) object {
 	for i := range routes {
 		rt := &routes[i]
 		ok := object{"description": "OK"}
-		if rt.media != "" {
+		switch {
+		case rt.media != "" && rt.answers != nil:
+			ok["content"] = content(rt.media, object{
+				"type": "string", "contentMediaType": "application/json", "contentSchema": schemaOf(reflect.TypeOf(rt.answers), schemas),
+			})
+		case rt.media != "":
 			ok["content"] = content(rt.media, object{})
-		} else {
+		default:
 			ok["content"] = content("application/json", schemaOf(reflect.TypeOf(rt.answers), schemas))
 		}
 		operation := object{

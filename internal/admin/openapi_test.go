@@ -59,6 +59,9 @@ func TestAnswersMatchDescription(t *testing.T) {
 		if path == "/v1/explain" {
 			asked += "?uri=sip:127.0.0.1:5060"
 		}
+		if path == "/v1/events" {
+			continue // it has no end; TestEvents looks at it
+		}
 		a := s.get(asked, nil)
 		media := get["responses"].(object)["200"].(object)["content"].(object)
 		body, ok := media["application/json"].(object)

@@ -22,8 +22,8 @@ type route struct {
 	path    string // segments in braces match any one segment
 	summary string
 	params  []parameter // of the query
-	answers any         // a value of the type that the body has; nil: it is no JSON
-	media   string      // of the body when it is no JSON
+	answers any         // a value of the type that the body, or each event of a stream, has; nil: it is no JSON
+	media   string      // of the body when it is not one JSON value
 	ifMatch bool        // it needs If-Match
 	serve   func(http.ResponseWriter, *http.Request, args) *failure
 }
@@ -121,7 +121,7 @@ func (rt *route) match(path string) (args, bool) {
 
 // check finds what is wrong with the query of a request and with its preconditions.
 func (rt *route) check(r *http.Request) *failure {
-	if rt.media != "" {
+	if rt.media != "" && rt.answers == nil {
 		return nil // such a handler reads its query itself
 	}
 	// What cannot be read is an error too, and not ignored as Query does.

@@ -43,3 +43,47 @@ func (h *Histogram) collect(s scrape, name, help string) {
 	sum := time.Duration(h.sum.Load()).Seconds()
 	s.to <- prometheus.MustNewConstHistogram(prometheus.NewDesc(name, help, nil, nil), all, sum, buckets)
 }
+
+// Counts is how many times a Histogram had counted in each bucket at one moment.
+type Counts [len(bounds) + 1]uint64
+
+// Counts returns how many times were counted.
+func (h *Histogram) Counts() (c Counts) {
+	for i := range c {
+		c[i] = h.counts[i].Load()
+	}
+	return c
+}
+
+// Since returns what was counted after an earlier moment.
+func (c Counts) Since(earlier *Counts) Counts {
+	for i := range c {
+		c[i] -= earlier[i]
+	}
+	return c
+}
+
+// Total returns how many times were counted in all buckets.
+func (c Counts) Total() (n uint64) {
+	for _, in := range c {
+		n += in
+	}
+	return n
+}
+
+// Quantile estimates the time that a part q of those counted did not exceed, as though times were spread evenly in each
+// bucket. What is beyond the last bound counts as that bound. Nothing counted is 0.
+func (c Counts) Quantile(q float64) time.Duration {
+	rank, below, low := q*float64(c.Total()), 0.0, time.Duration(0)
+	for i, b := range bounds {
+		in := float64(c[i])
+		if in > 0 && below+in >= rank {
+			return low + time.Duration(float64(b-low)*(rank-below)/in)
+		}
+		below, low = below+in, b
+	}
+	if below+float64(c[len(bounds)]) == 0 {
+		return 0
+	}
+	return low
+}

@@ -205,6 +205,35 @@ func TestHistogramDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// TestQuantile: what is estimated stands in the bucket that the observation fell into.
+func TestQuantile(t *testing.T) {
+	var h Histogram
+	if got := h.Counts().Quantile(0.5); got != 0 {
+		t.Errorf("the median of nothing is %v", got)
+	}
+	for range 98 {
+		h.Observe(200 * time.Microsecond)
+	}
+	early := h.Counts()
+	h.Observe(40 * time.Millisecond)
+	h.Observe(time.Hour)
+	c := h.Counts()
+	for _, want := range []struct {
+		q         float64
+		low, high time.Duration
+	}{
+		{0.5, 100 * time.Microsecond, 250 * time.Microsecond}, {0.98, 250 * time.Microsecond, 250 * time.Microsecond},
+		{0.99, 25 * time.Millisecond, 50 * time.Millisecond}, {1, 5 * time.Second, 5 * time.Second},
+	} {
+		if got := c.Quantile(want.q); got < want.low || got > want.high {
+			t.Errorf("quantile %v is %v, want %v to %v", want.q, got, want.low, want.high)
+		}
+	}
+	if since := c.Since(&early); since.Total() != 2 || since.Quantile(0.4) < 25*time.Millisecond {
+		t.Errorf("counted since: %v", since)
+	}
+}
+
 func BenchmarkObserve(b *testing.B) {
 	var h Histogram
 	for b.Loop() {

@@ -86,15 +86,15 @@ func (s scrape) aliases(n *node.Node, st *transport.Stats) {
 	}
 	decided := n.Decisions()
 	for _, r := range alias.Reasons() {
-		s.counter("tandem_alias_decisions_total", "Requests for which a connection was looked for.", decided[r], "decision", decisionOf(r), "reason", r.String())
+		s.counter("tandem_alias_decisions_total", "Requests for which a connection was looked for.", decided[r], "decision", Decision(r), "reason", r.String())
 	}
 	for _, r := range alias.Reasons() {
 		s.counter("tandem_alias_offers_total", "Requests with the alias parameter on accepted connections, by what became of the offer; reuse: there is a row.", st.Aliases[r], "reason", r.String())
 	}
 }
 
-// decisionOf says what follows from a reason.
-func decisionOf(r alias.Reason) string {
+// Decision says what follows from a reason: reuse, dial, plain or refuse.
+func Decision(r alias.Reason) string {
 	switch {
 	case alias.Decision{Reason: r}.Reuse():
 		return "reuse"

@@ -18,6 +18,17 @@ type Status struct {
 	// Transactions are those that a drain waits for.
 	Transactions int `json:"transactions" doc:"that owe or await a final response, and that a drain waits for"`
 	AliasRows    int `json:"alias_rows" doc:"of all served domains together"`
+	// Domains are those that are served, in the order of the configuration.
+	Domains []Domain `json:"domains" doc:"that are served"`
+}
+
+// Domain is a served domain.
+type Domain struct {
+	Name      string     `json:"name" doc:"as configured"`
+	AliasRows int        `json:"alias_rows" doc:"of its alias table"`
+	Names     []string   `json:"certificate_names" doc:"that its certificate proves"`
+	Expiry    *time.Time `json:"certificate_expiry,omitempty" doc:"when its certificate ends"`
+	DaysLeft  *int       `json:"certificate_days_left,omitempty" doc:"until then"`
 }
 
 // Configuration says which configuration is in force.
