@@ -73,7 +73,7 @@ func readLayers(text string) (*layers, []finding) {
 
 // application tells whether a room is above the library.
 func application(room string) bool {
-	return strings.HasPrefix(room, "internal/") || strings.HasPrefix(room, "cmd/") || room == "interop" || room == "."
+	return strings.HasPrefix(room, "internal/") || strings.HasPrefix(room, "cmd/") || room == "interop" || room == "deploy" || room == "."
 }
 
 // checkLayers compares the imports of the sources with layers.txt.

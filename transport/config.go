@@ -80,6 +80,9 @@ type Config struct {
 	// Refused is told of each accepted connection whose client showed a certificate that is not believed: where it came
 	// from, the names in the certificate, which are proved by nothing, and why. It must be quick. Nil: nobody is told.
 	Refused func(at netip.AddrPort, names []string, err error)
+	// Handshook is told how long each TLS handshake took that succeeded, with connecting when it was dialed. It must be
+	// quick. Nil: nobody is told.
+	Handshook func(alias.Direction, time.Duration)
 	// Outstanding tells how many transactions still need the connection, which decides how long
 	// closing it waits (RFC 5923, Section 8.3). Nil: none.
 	Outstanding func(alias.ConnID) int

@@ -167,6 +167,9 @@ func (c *Conn) advance(to State) bool {
 // c, when the transport is closed already.
 func (c *Conn) start() bool {
 	c.judge(c.generation, false)
+	if c.tls != nil && c.t.cfg.Handshook != nil {
+		c.t.cfg.Handshook(c.direction, c.handshake)
+	}
 	if interval := c.pingInterval(); interval > 0 {
 		c.pingNext.Store(nextPing(time.Now(), interval).UnixNano())
 	}

@@ -54,7 +54,7 @@ func (c *serveCommand) Run() error {
 	steer := newSteering()
 	opts := node.Options{Logger: log, Level: level, Version: version()}
 	if cfg.Admin.Listen.IsValid() {
-		opts.Forwarded = steer.forward.Observe
+		steer.times.Watch(&opts)
 	}
 	n, err := node.New(cfg, opts)
 	if err != nil {

@@ -17,7 +17,7 @@ type steering struct {
 	drain   chan struct{}   // holds one
 	stopped chan struct{}   // closed when nobody listens any more
 
-	forward metrics.Histogram // how long forwarding takes, for as long as there is somebody to ask
+	times metrics.Times // how long things take, for as long as there is somebody to ask
 }
 
 func newSteering() *steering {
@@ -52,7 +52,7 @@ func (s *steering) serveAdmin(n *node.Node, log *slog.Logger) (stop func(), err 
 	if !n.Config().Admin.Listen.IsValid() {
 		return func() {}, nil
 	}
-	a := admin.New(admin.Options{Node: n, Reload: s.askReload, Drain: s.askDrain, Forward: &s.forward, Logger: log, Version: version()})
+	a := admin.New(admin.Options{Node: n, Reload: s.askReload, Drain: s.askDrain, Times: &s.times, Logger: log, Version: version()})
 	if err := a.Open(); err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ type Options struct {
 	Reload func(context.Context) error
 	// Drain begins to stop the process as SIGTERM does, and returns at once. Nil: it cannot be done over the API.
 	Drain func()
-	// Forward has the times of forwarded requests, for the metrics. Nil: they are not shown.
-	Forward *metrics.Histogram
+	// Times are what the node was made to fill, for the metrics. Nil: they are not shown.
+	Times   *metrics.Times
 	Logger  *slog.Logger // nil: nothing is logged
 	Version string       // of the program
 }

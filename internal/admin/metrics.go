@@ -8,7 +8,7 @@ import (
 
 // metricsRoute serves what Prometheus asks for.
 func (s *Server) metricsRoute() route {
-	h := metrics.Handler(metrics.Config{Node: s.node, Version: s.opts.Version, Forward: s.opts.Forward, Refused: s.refused.counts})
+	h := metrics.Handler(metrics.Config{Node: s.node, Version: s.opts.Version, Times: s.opts.Times, Refused: s.refused.counts})
 	return route{
 		method: http.MethodGet, path: "/metrics", summary: "Counters and figures in Prometheus' text format.", media: "text/plain",
 		serve: func(w http.ResponseWriter, r *http.Request, _ args) *failure {

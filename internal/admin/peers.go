@@ -5,7 +5,6 @@ import (
 
 	"github.com/tandem-sip/tandem/internal/admin/api"
 	"github.com/tandem-sip/tandem/internal/node"
-	"github.com/tandem-sip/tandem/transport"
 )
 
 // peerColumns are what peers are sorted and filtered by.
@@ -40,7 +39,7 @@ func (s *Server) peerRoute() route {
 // peerOf says of a peer what the API says. own is when the certificate of each served domain ends.
 func peerOf(p *node.PeerStatus, own map[string]time.Time, now time.Time) api.Peer {
 	out := api.Peer{
-		Name: p.Name, Status: "idle", Identities: append([]string{}, p.Identities...), Addresses: []string{},
+		Name: p.Name, Status: p.State().String(), Identities: append([]string{}, p.Identities...), Addresses: []string{},
 		Reference: p.ReferenceIdentity, Alias: "accept", ReusesOurs: p.Backwards, WeReuse: p.Rows > 0, Connections: len(p.Connections),
 	}
 	if p.DeclineAlias {
@@ -54,16 +53,12 @@ func peerOf(p *node.PeerStatus, own map[string]time.Time, now time.Time) api.Pee
 			*to = &at
 		}
 	}
-	var opened time.Time // of the newest that is open
 	for _, c := range p.Connections {
 		out.Transactions += c.Transactions
 		soonest(&out.Expiry, c.CertificateExpiry)
 		soonest(&out.OwnExpiry, own[c.LocalDomain])
 		if out.LastUsed == nil || c.LastUsed.After(*out.LastUsed) {
 			out.LastUsed = &c.LastUsed
-		}
-		if c.State == transport.Open && c.Opened.After(opened) {
-			opened = c.Opened
 		}
 	}
 	out.DaysLeft, out.OwnDaysLeft = daysLeft(out.Expiry, now), daysLeft(out.OwnExpiry, now)
@@ -72,12 +67,6 @@ func peerOf(p *node.PeerStatus, own map[string]time.Time, now time.Time) api.Pee
 		if t.Address.IsValid() {
 			out.Trouble.Address = t.Address.String()
 		}
-	}
-	switch {
-	case out.Trouble != nil && out.Trouble.At.After(opened):
-		out.Status = "failing"
-	case !opened.IsZero():
-		out.Status = "connected"
 	}
 	return out
 }

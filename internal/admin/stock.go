@@ -29,8 +29,8 @@ func (s *Server) takeStock() *reading {
 	r := &reading{
 		at: time.Now(), state: s.node.State().String(), stats: s.node.Stats(), decisions: s.node.Decisions(), transactions: s.node.Outstanding(),
 	}
-	if s.opts.Forward != nil {
-		r.forward = s.opts.Forward.Counts()
+	if s.opts.Times != nil {
+		r.forward = s.opts.Times.Forward.Counts()
 	}
 	return r
 }

@@ -19,8 +19,9 @@ func (s scrape) transactions(st *transaction.Stats) {
 		s.counter("tandem_transactions_created_total", "Transactions since the start.", st.Created[k], "kind", k.String())
 		s.counter("tandem_retransmissions_total", "Messages that a transaction sent again.", st.Retransmits[k], "kind", k.String())
 	}
-	s.counters("tandem_transactions_refused_total", "Requests answered 503 for want of room or while draining, and requests not sent.", "limit",
-		count{"share", st.OverShare}, count{"transactions", difference(st.Refused, st.OverShare)})
+	s.counters("tandem_transactions_refused_total", "Requests answered 503, and requests not sent; share: one party has all that it may have; overload: more came than could be read; transactions: there is no room, or the proxy drains.", "limit",
+		count{"share", st.OverShare}, count{"overload", st.Overload},
+		count{"transactions", difference(st.Refused, st.OverShare+st.Overload)})
 	s.counter("tandem_transactions_timed_out_total", "Transactions that ended without a final response or its ACK.", st.TimedOut)
 	s.counter("tandem_requests_repeated_total", "Requests received again.", st.Absorbed)
 	s.counters("tandem_messages_dropped_total", "Messages that belong to no transaction, or not to where they came from.", "reason",
@@ -60,6 +61,9 @@ func (s scrape) resolver(n *node.Node) {
 	s.counter("tandem_dns_failures_total", "Questions that a server did not answer, or answered with a failure.", st.Failures)
 	s.counter("tandem_dns_stale_answers_total", "Answers used past their time because DNS failed.", st.Stale)
 	s.counter("tandem_dns_addresses_set_back_total", "Addresses that were tried after others because they had failed.", st.SetBack)
+	s.counter("tandem_dns_truncated_total", "Answers that were fetched again over TCP.", st.Truncated)
+	s.counter("tandem_dns_evicted_total", "Answers dropped because too many are kept.", st.Evicted)
+	s.counter("tandem_dns_downgrades_total", "Domains whose NAPTR records ceased to offer TLS.", st.Downgrades)
 	s.gauge("tandem_dns_entries", "Answers that are kept.", float64(st.Entries))
 }
 
@@ -74,11 +78,27 @@ func (s scrape) configuration(n *node.Node, st *node.Stats) {
 	s.counters("tandem_reloads_total", "Configurations that were to be put into force while running.", "result",
 		count{"ok", st.Reloads}, count{"refused", st.ReloadsRefused})
 	s.gauge("tandem_config_loaded_timestamp_seconds", "When the configuration in force was put there.", float64(n.Loaded().UnixNano())/float64(time.Second))
-	s.gauge("tandem_limit", "Configured limits.", float64(cfg.Limits.Connections), "limit", "connections")
-	s.gauge("tandem_limit", "Configured limits.", float64(cfg.Limits.Transactions), "limit", "transactions")
-	draining := 0.0
-	if n.State() == node.Draining {
-		draining = 1
+	if cert := cfg.Admin.Certificate; len(cert.Certificate) > 0 && cert.Leaf != nil {
+		s.gauge("tandem_admin_certificate_expiry_timestamp_seconds", "When the certificate of the admin API ends.", float64(cert.Leaf.NotAfter.Unix()))
 	}
-	s.gauge("tandem_draining", "1 while nothing new is taken.", draining)
+	for _, l := range []struct {
+		word  string
+		value int
+	}{
+		{"connections", cfg.Limits.Connections}, {"handshakes", cfg.Limits.Handshakes}, {"transactions", cfg.Limits.Transactions},
+		{"queue_bytes", cfg.Limits.Queue},
+	} {
+		s.gauge("tandem_limit", "Configured limits; queue_bytes is for each connection.", float64(l.value), "limit", l.word)
+	}
+	s.gauge("tandem_config_warnings", "What the configuration in force says that is probably not meant.", float64(len(cfg.Warnings)))
+	s.gauge("tandem_draining", "1 while nothing new is taken.", oneIf(n.State() == node.Draining))
+	s.gauge("tandem_overloaded", "1 while more comes in than can be handled, and new requests are refused.", oneIf(n.Overloaded()))
+}
+
+// oneIf is how Prometheus says yes and no.
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

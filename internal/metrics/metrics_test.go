@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http/httptest"
@@ -33,6 +34,7 @@ listen: [udp://127.0.0.1:0, tcp://127.0.0.1:0, tls://127.0.0.1:0]
 trust: {ca: [ca.pem]}
 domains:
   - {name: example.com, certificate: example.com.pem, key: example.com.key}
+peers: [{name: partner, identities: [partner.example]}]
 `), dir, filepath.Join(dir, "tandem.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +80,24 @@ func ask(t testing.TB, conn net.Conn, method, uri string) {
 	}
 }
 
+// handshake makes a TLS connection of which the node knows, because it has answered something on it.
+func handshake(t testing.TB, n *node.Node, addr string) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "example.com", InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(conn, "\r\n\r\n")
+	if _, err := conn.Read(make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if n.Stats().Transport.Accepted == 0 {
+		t.Error("the connection is not counted")
+	}
+}
+
 // scraped returns what GET /metrics gives.
 func scraped(t testing.TB, cfg Config) string {
 	t.Helper()
@@ -92,8 +112,10 @@ func scraped(t testing.TB, cfg Config) string {
 // TestContract: the names that dashboards rely on are there with their labels, and count.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	var forward Histogram
-	n, at := running(t, node.Options{Forwarded: forward.Observe})
+	var times Times
+	var opts node.Options
+	times.Watch(&opts)
+	n, at := running(t, opts)
 	for _, network := range []string{"udp", "tcp"} {
 		tr, _ := sipaddr.ParseTransport(network)
 		conn, err := net.Dial(network, at(tr))
@@ -104,9 +126,12 @@ func TestContract(t *testing.T) {
 		ask(t, conn, "OPTIONS", "sip:example.com")
 		ask(t, conn, "EVIL", "sip:nobody@example.com")
 	}
-	forward.Observe(3 * time.Millisecond)
-	forward.Observe(time.Hour)
-	text := scraped(t, Config{Node: n, Version: "v1", Forward: &forward, Refused: func() map[string]uint64 { return map[string]uint64{"host": 3} }})
+	handshake(t, n, at(sipaddr.TLS))
+	for _, forward := range []func(time.Duration){opts.Forwarded, opts.LookedUp} {
+		forward(3 * time.Millisecond)
+		forward(time.Hour)
+	}
+	text := scraped(t, Config{Node: n, Version: "v1", Times: &times, Refused: func() map[string]uint64 { return map[string]uint64{"host": 3} }})
 	for _, want := range []string{
 		`tandem_connections{direction="accepted",transport="tcp"} 1`,
 		`tandem_connections{direction="dialed",transport="tls"} 0`,
@@ -114,7 +139,7 @@ func TestContract(t *testing.T) {
 		`tandem_alias_decisions_total{decision="reuse",reason="reuse"} 0`,
 		`tandem_alias_decisions_total{decision="dial",reason="identity_mismatch"} 0`,
 		`tandem_alias_decisions_total{decision="reuse",reason="reuse_by_dialog"} 0`,
-		`tandem_tls_handshakes_total{result="ok",role="server"} 0`,
+		`tandem_tls_handshakes_total{result="ok",role="server"} 1`,
 		`tandem_tls_handshakes_total{result="refused",role="client"} 0`,
 		`tandem_requests_total{direction="received",method="OPTIONS"} 2`,
 		`tandem_requests_total{direction="received",method="other"} 2`,
@@ -127,6 +152,15 @@ func TestContract(t *testing.T) {
 		`tandem_forward_seconds_bucket{le="+Inf"} 2`,
 		`tandem_forward_seconds_count 2`,
 		`tandem_forward_seconds_sum 3600.003`,
+		`tandem_dns_lookup_seconds_count 2`,
+		`tandem_tls_handshake_seconds_count{role="server"} 1`,
+		`tandem_tls_handshake_seconds_count{role="client"} 0`,
+		`tandem_peer_state{peer="partner",state="idle"} 1`,
+		`tandem_peer_state{peer="partner",state="failing"} 0`,
+		`tandem_peer_connections{peer="partner"} 0`,
+		`tandem_transactions_refused_total{limit="overload"} 0`,
+		`tandem_overloaded 0`,
+		`go_sched_latencies_seconds_count `,
 		`tandem_build_info{goversion="go1`,
 		`tandem_certificate_expiry_timestamp_seconds{local_domain="example.com"} `,
 		`tandem_admin_refused_total{reason="host"} 3`,
@@ -151,7 +185,7 @@ func TestLint(t *testing.T) {
 	t.Parallel()
 	n, _ := running(t, node.Options{})
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(collector{Config{Node: n, Version: "v1", Forward: new(Histogram)}})
+	r.MustRegister(collector{Config{Node: n, Version: "v1", Times: new(Times)}})
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -20,8 +20,8 @@ import (
 type Config struct {
 	Node    *node.Node
 	Version string // of the program
-	// Forward has the times of forwarded requests. Nil: they are not known, and not shown.
-	Forward *Histogram
+	// Times are what the node was made to fill. Nil: they are not known, and not shown.
+	Times *Times
 	// Refused returns how many requests for the admin API were turned away, by reason. Nil: not shown.
 	Refused func() map[string]uint64
 }
@@ -35,7 +35,7 @@ const (
 // Handler returns what answers GET /metrics.
 func Handler(cfg Config) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{cfg})
+	r.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{cfg})
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout})
 }
 
@@ -58,8 +58,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	s.proxy(&st.Proxy)
 	s.resolver(n)
 	s.configuration(n, &st)
-	if c.cfg.Forward != nil {
-		c.cfg.Forward.collect(s, "tandem_forward_seconds", "Time from a request's arrival to its being sent on, with locating and dialing; of one request in sixteen.")
+	s.peers(n)
+	if c.cfg.Times != nil {
+		c.cfg.Times.collect(s)
 	}
 	if c.cfg.Refused != nil {
 		for reason, count := range c.cfg.Refused() {
@@ -82,15 +83,20 @@ func (s scrape) counter(name, help string, value uint64, labels ...string) {
 }
 
 func (s scrape) send(name, help string, kind prometheus.ValueType, value float64, labels []string) {
-	var names, values []string
-	for i := 0; i < len(labels); i += 2 {
-		names, values = append(names, labels[i]), append(values, labels[i+1])
-	}
+	names, values := pairs(labels)
 	m, err := prometheus.NewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
 	if err != nil {
 		m = prometheus.NewInvalidMetric(prometheus.NewDesc(name, help, nil, nil), err)
 	}
 	s.to <- m
+}
+
+// pairs takes names and values of labels apart.
+func pairs(labels []string) (names, values []string) {
+	for i := 0; i < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	return names, values
 }
 
 // difference is a part that is taken off a counter which was read at another moment.

@@ -52,6 +52,7 @@ func (s scrape) transport(n *node.Node, st *transport.Stats) {
 	s.counter("tandem_malformed_total", "What came in and could not be read as messages.", st.Malformed)
 	s.counter("tandem_stray_responses_total", "Responses dropped because this side sent no such request.", st.StrayResponses)
 	s.counters("tandem_pings_total", "Keepalive pings.", "direction", count{"received", st.Pings}, count{"sent", st.PingsSent})
+	s.counter("tandem_pings_ignored_total", "Keepalive pings that came too fast to be answered.", st.PingsUnanswered)
 	s.counter("tandem_suspected_total", "Connections probed because something was not answered.", st.Suspected)
 	s.counter("tandem_queue_full_total", "Messages turned away because too much waits on a connection.", st.QueueFull)
 	s.counters("tandem_replies_total", "Responses whose connection was gone.", "result",
@@ -76,6 +77,7 @@ func (s scrape) handshakes(st *transport.Stats) {
 		s.counter(name, help, role.refused, "role", role.word, "result", "refused")
 		s.counter(name, help, difference(role.failed, role.refused), "role", role.word, "result", "failed")
 	}
+	s.counter("tandem_tls_handshake_timeouts_total", "Accepted connections whose TLS handshake took too long; they count as failed as well.", st.HandshakeTimeout)
 	s.counter("tandem_tls_resumed_total", "TLS handshakes that resumed a session.", st.Resumed)
 }
 

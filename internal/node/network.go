@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/proxy"
@@ -44,13 +45,16 @@ func (w network) lookUp(u *sip.URI, done func(resolve.Answer, error)) {
 	// Ends when the name has been looked up, which takes at most resolve.Config.LookupTimeout.
 	go func() {
 		defer w.pending.Done()
-		finder := w.inForce.Load().finder
+		finder, begun := w.inForce.Load().finder, time.Now()
 		a, err := finder.Resolve(context.Background(), u)
 		for errors.Is(err, resolve.ErrTemporary) && w.inForce.Load().finder != finder {
 			finder = w.inForce.Load().finder // a reload has put it in place, and ended the other's look-ups
 			a, err = finder.Resolve(context.Background(), u)
 		}
 		<-w.lookups
+		if w.lookedUp != nil {
+			w.lookedUp(time.Since(begun))
+		}
 		if err != nil {
 			w.troubles.note(w.inForce.Load().judge.nameFor(u.Host, netip.Addr{}), netip.AddrPort{}, strings.TrimPrefix(err.Error(), "resolve: "), err)
 		}

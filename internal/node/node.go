@@ -34,6 +34,10 @@ type Options struct {
 	// Forwarded is told of one request in sixteen how long it took from its arrival to its being sent on. It must be
 	// quick. Nil: nobody, and no clock is read for it.
 	Forwarded func(time.Duration)
+	// LookedUp is told how long each look-up took that what is kept could not answer, and Handshook how long each TLS
+	// handshake took that succeeded, with connecting when it was dialed. They must be quick. Nil: nobody.
+	LookedUp  func(time.Duration)
+	Handshook func(alias.Direction, time.Duration)
 }
 
 // Node is one running proxy. Its methods may be called from any goroutine.
@@ -63,6 +67,8 @@ type Node struct {
 	reloadsRefused    atomic.Uint64
 	loaded            atomic.Int64 // when the configuration in force was, Unix time in nanoseconds
 
+	lookedUp func(time.Duration) // or nil
+
 	lookups chan struct{} // bounds the look-ups in progress
 	pending sync.WaitGroup
 }
@@ -80,7 +86,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{log: log, level: opts.Level, lookups: make(chan struct{}, maxLookups)}
+	n := &Node{log: log, level: opts.Level, lookedUp: opts.LookedUp, lookups: make(chan struct{}, maxLookups)}
 	n.bySource, n.byIdentity = newShares[netip.Addr](cfg.Limits.TransactionsPerSource), newShares[string](cfg.Limits.TransactionsPerIdentity)
 	n.pairs = &pairs{node: n, keepers: make(map[pairKey]*keeper)}
 	s, err := newSettings(cfg, nil)
@@ -90,6 +96,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	n.inForce.Store(s)
 	n.loaded.Store(time.Now().UnixNano())
 	wireConfig := n.transportConfig(s)
+	wireConfig.Handshook = opts.Handshook
 	if n.net, err = transport.New(wireConfig); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}

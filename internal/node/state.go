@@ -31,5 +31,8 @@ func (n *Node) State() State {
 // Loaded returns when the configuration in force was put there.
 func (n *Node) Loaded() time.Time { return time.Unix(0, n.loaded.Load()) }
 
+// Overloaded reports whether more comes in than can be handled, so that requests outside of dialogs are refused.
+func (n *Node) Overloaded() bool { return n.net.Overloaded() }
+
 // Outstanding returns how many transactions owe or await a final response: those that Drain waits for.
 func (n *Node) Outstanding() int { return n.layer.Outstanding(0) }
