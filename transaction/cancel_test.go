@@ -31,7 +31,7 @@ func TestCancelServer(t *testing.T) {
 		f.expect(t, "after 487", "487", "200")
 		l.Receive(parse(t, ack()), source(f))
 		u.expect(t, "after 487")
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 		if st := l.Stats(); st.Unmatched != 1 {
 			t.Errorf("unmatched %d", st.Unmatched)
@@ -131,7 +131,7 @@ func TestCancelClient(t *testing.T) {
 		f.expect(t, "487", "ACK")
 		u.expect(t, "all", "response 180", "response 487")
 		c.Cancel()
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		f.expect(t, "at the end")
 		expectEmpty(t, l)
 	})
@@ -148,7 +148,7 @@ func TestCancelClientTimeout(t *testing.T) {
 		l.Receive(parse(t, respond(t, invite(), 180)), source(f))
 		c.Cancel()
 		l.Receive(parse(t, respond(t, cancel(), 200)), source(f))
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		u.expect(t, "Timer Cancel", "response 180", "failed: timeout")
 		expectEmpty(t, l)
 
@@ -236,7 +236,7 @@ func TestClosedUnnoticed(t *testing.T) {
 		if st := l.Stats(); st.Reconnected != 2 || st.Lost != 1 || len(later) != 2 {
 			t.Errorf("%+v", st)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 	})
 }
@@ -267,7 +267,7 @@ func TestClosedForGood(t *testing.T) {
 				u.expect(t, "before", "response 180", "response 404")
 				l.FlowClosed(1, nil)
 				u.expect(t, "closed", "failed: transport", "failed: transport")
-				after(32 * time.Second)
+				afterEnd(l, 32*time.Second)
 				u.expect(t, "nothing more")
 				expectEmpty(t, l)
 			})

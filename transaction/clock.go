@@ -16,7 +16,7 @@ type clock struct {
 }
 
 // newClock returns a clock for timers that are multiples of t1. They fire late by up to a fiftieth of it,
-// but at most 10 ms.
+// but at most 10 ms. The end of what has finished may be seen 16 times as late.
 func newClock(t1 time.Duration) clock {
 	return clock{
 		epoch:      time.Now(),
@@ -30,6 +30,12 @@ func (c *clock) now() instant { return time.Since(c.epoch) }
 
 // tickAt returns the first tick that is not before t.
 func (c *clock) tickAt(t instant) tick { return tick((t + c.resolution - 1) / c.resolution) }
+
+// endTicks is a power of two. Nobody waits for the end of what has finished, so that many ends share one look.
+const endTicks = 16
+
+// endAt returns when to look at a finished transaction that ends at t.
+func (c *clock) endAt(t instant) tick { return (c.tickAt(t) + endTicks - 1) &^ (endTicks - 1) }
 
 // passed returns the last tick that is not after t.
 func (c *clock) passed(t instant) tick { return tick(t / c.resolution) }

@@ -153,7 +153,7 @@ func (c *core) retire(f finished, shares [2]*Share, late any) {
 	ref := refFinished | uint32(n)<<refRing | s.rings[n].push(f, shares, late)
 	s.index.replace(c.id.tag(), c.ref, ref)
 	s.leave(c)
-	s.lookAt(s.layer.clock.tickAt(f.until))
+	s.lookAt(s.layer.clock.endAt(f.until))
 }
 
 // finished returns the transaction with a ref.
@@ -219,7 +219,7 @@ func (s *shard) firstEnd() tick {
 	next := never
 	for i := range s.rings {
 		if r := &s.rings[i]; r.head != r.tail {
-			next = min(next, s.layer.clock.tickAt(r.at(r.head&refPosition).until))
+			next = min(next, s.layer.clock.endAt(r.at(r.head&refPosition).until))
 		}
 	}
 	return next

@@ -100,7 +100,7 @@ func TestRepeatedToItsSourceOnly(t *testing.T) {
 		if st := l.Stats(); st.Absorbed != 2 || st.Retransmits[ServerNonInvite] != 1 {
 			t.Errorf("absorbed %d, repeated %d", st.Absorbed, st.Retransmits[ServerNonInvite])
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 	})
 }
@@ -151,7 +151,7 @@ func TestCancelOfFinished(t *testing.T) {
 			t.Errorf("sent %q, want two 200 with the tag %s", sent, tag)
 		}
 		u.expect(t, "no effect", "request INVITE")
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 	})
 }
@@ -166,7 +166,7 @@ func TestServerOutlivesItsTransaction(t *testing.T) {
 		after(31 * time.Second)
 		answer(t, tx, invite(), 202)
 		f.expect(t, "within Timer L", "200", "202")
-		after(time.Second)
+		afterEnd(l, time.Second)
 		expectEmpty(t, l)
 		if err := tx.Respond([]byte("x"), 200); !errors.Is(err, ErrEnded) {
 			t.Errorf("after Timer L: %v", err)
@@ -212,7 +212,7 @@ func TestHandOver(t *testing.T) {
 		if _, err := l.Start([]byte(invite()), testBranch, "INVITE", f, u); !errors.Is(err, ErrBranch) {
 			t.Errorf("the branch again: %v", err)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 		f.expect(t, "sent", "INVITE")
 	})
@@ -240,7 +240,7 @@ func TestLateAckFails(t *testing.T) {
 		if st := l.Stats(); st.Live[ClientInvite] != 2 || st.Undelivered != 1 {
 			t.Errorf("%d live, %d undelivered", st.Live[ClientInvite], st.Undelivered)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 	})
 }
@@ -254,7 +254,7 @@ func TestManyEnd(t *testing.T) {
 			l.Receive(parse(t, text), source(f))
 			answer(t, u.last(), text, 200)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 	})
 }

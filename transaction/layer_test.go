@@ -40,6 +40,11 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
+// afterEnd is after for what waits for a finished transaction to be forgotten.
+func afterEnd(l *Layer, d time.Duration) {
+	after(d + endTicks*l.clock.resolution)
+}
+
 // expectEmpty checks that no transaction is left and that the clock has nothing to wait for.
 func expectEmpty(t *testing.T, l *Layer) {
 	t.Helper()
@@ -96,7 +101,7 @@ func TestServerInviteUnreliable(t *testing.T) {
 		if n := l.Stats().Live[ServerInvite]; n != 1 {
 			t.Errorf("%d transactions before Timer I, want 1", n)
 		}
-		after(time.Second)
+		afterEnd(l, time.Second)
 		expectEmpty(t, l)
 	})
 }
@@ -106,7 +111,7 @@ func TestServerInviteNoAck(t *testing.T) {
 		f := tls(1, "a")
 		l.Receive(parse(t, invite()), source(f))
 		answer(t, u.last(), invite(), 486)
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		f.expect(t, "over a connection", "486")
 		u.expect(t, "Timer H", "request INVITE", "server failed: timeout")
 		expectEmpty(t, l)
@@ -142,7 +147,7 @@ func TestServerInviteTrying(t *testing.T) {
 			after(10 * time.Second)
 			f.expect(t, "once")
 			answer(t, u.last(), invite(), 200)
-			after(32 * time.Second)
+			afterEnd(l, 32*time.Second)
 			f.expect(t, "the user's own", "200")
 
 			for _, status := range []int{180, 200, 486} {
@@ -155,7 +160,7 @@ func TestServerInviteTrying(t *testing.T) {
 					answer(t, u.last(), invite(), 200)
 				}
 				l.Receive(parse(t, ack()), source(f))
-				after(64 * time.Second)
+				afterEnd(l, 64*time.Second)
 				f.take()
 			}
 			expectEmpty(t, l)
@@ -199,7 +204,7 @@ func TestServerInviteAccepted(t *testing.T) {
 		if err := u.last().Respond([]byte("x"), 500); !errors.Is(err, ErrEnded) {
 			t.Errorf("Respond 500 after 200: %v", err)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		f.expect(t, "Timer L")
 		expectEmpty(t, l)
 	})
@@ -225,7 +230,7 @@ func TestServerNonInvite(t *testing.T) {
 		l.Receive(parse(t, options), source(f))
 		f.expect(t, "Completed", "200", "200")
 		u.expect(t, "once", "request OPTIONS")
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 
 		c := tls(1, "a")
@@ -239,7 +244,7 @@ func TestServerNonInvite(t *testing.T) {
 		answer(t, u.last(), options, 408)
 		l.Receive(parse(t, options), source(f))
 		f.expect(t, "408")
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		u.expect(t, "three in all", "request OPTIONS", "request OPTIONS")
 		expectEmpty(t, l)
 	})
@@ -262,7 +267,7 @@ func TestServerFailed(t *testing.T) {
 		f = tls(1, "a")
 		f.fail(errors.New("closed"))
 		l.Receive(parse(t, request("OPTIONS", "pc.example.org;branch=z9hG4bK-two")), source(f))
-		after(37 * time.Second)
+		afterEnd(l, 37*time.Second)
 		u.expect(t, "abandoned", "request OPTIONS", "server failed: timeout")
 		expectEmpty(t, l)
 		if st := l.Stats(); st.Undelivered != 2 || st.TimedOut != 1 {
@@ -298,7 +303,7 @@ func TestClientInvite(t *testing.T) {
 			t.Errorf("ACK is %q", whole[0])
 		}
 		u.expect(t, "to the final response", "response 180", "response 404")
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 		u.expect(t, "Timer D")
 
@@ -306,7 +311,7 @@ func TestClientInvite(t *testing.T) {
 		if _, err = l.Start([]byte(invite()), testBranch, "INVITE", f, u); err != nil {
 			t.Fatal(err)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		u.expect(t, "Timer B", "failed: timeout")
 		expectEmpty(t, l)
 		if st := l.Stats(); st.Retransmits[ClientInvite] != 2+6 || st.Created[ClientInvite] != 2 || st.TimedOut != 1 {
@@ -328,7 +333,7 @@ func TestClientFork(t *testing.T) {
 		f.expect(t, "no ACK", "INVITE")
 		l.FlowClosed(3, errors.New("reset"))
 		u.expect(t, "closed after acceptance")
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		l.Receive(parse(t, respond(t, invite(), 200)), source(f))
 		u.expect(t, "a stray: RFC 6026, Section 7.2")
 		expectEmpty(t, l)
@@ -350,7 +355,7 @@ func TestClientNonInvite(t *testing.T) {
 		l.Receive(parse(t, respond(t, bye, 200)), source(f))
 		l.Receive(parse(t, respond(t, bye, 200)), source(f))
 		u.expect(t, "one response", "response 200")
-		after(5 * time.Second)
+		afterEnd(l, 5*time.Second)
 		expectEmpty(t, l)
 
 		f = tls(1, "b")
@@ -434,7 +439,7 @@ func TestDrain(t *testing.T) {
 		if err := l.Drain(t.Context()); err != nil {
 			t.Errorf("Drain: %v", err)
 		}
-		after(32 * time.Second)
+		afterEnd(l, 32*time.Second)
 		expectEmpty(t, l)
 	})
 }
@@ -477,7 +482,7 @@ func TestIdle(t *testing.T) {
 			t.Error("nobody looks after Timer E")
 		}
 		l.Receive(parse(t, respond(t, bye, 200)), source(udp()))
-		after(5 * time.Second)
+		afterEnd(l, 5*time.Second)
 		if tick(l.clock.asleep.Load()) != never {
 			t.Error("the layer is empty and still waits for something")
 		}

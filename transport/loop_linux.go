@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"runtime"
 	"sync"
 	"time"
 
@@ -223,19 +222,6 @@ func (l *loop) wait(timeout int) (int, error) {
 		l.streams.turned(false)
 	}
 	return unix.EpollWait(l.poll, l.events, timeout)
-}
-
-// yieldAfter is less than the 10 ms after which Go's scheduler takes the processor away from a goroutine that does
-// not let go of it, in the midst of its wait for events. Finding one again costs two threads their sleep, each time;
-// yielding wakes one.
-const yieldAfter = 8 * time.Millisecond
-
-// yield lets the scheduler have its turn, from time to time.
-func (l *loop) yield() {
-	if now := time.Now(); now.Sub(l.yielded) > yieldAfter {
-		l.yielded = now
-		runtime.Gosched()
-	}
 }
 
 // tidy lets go of what is leaving and looks at deadlines. It returns how long to wait at most, in milliseconds.
