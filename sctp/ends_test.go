@@ -101,6 +101,19 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// abortOne holds that both sides learn of an abort.
+func abortOne(t *testing.T, client, server Association) {
+	t.Helper()
+	_, end := collect(server)
+	client.Abort("enough")
+	if err := next(t, end); !errors.Is(err, ErrAborted) {
+		t.Errorf("the peer's end is %v", err)
+	}
+	if err := client.Err(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("our own end is %v", err)
+	}
+}
+
 // TestRefused dials a port on which nobody listens.
 func TestRefused(t *testing.T) {
 	client, _ := userland(t, quick())

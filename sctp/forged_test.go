@@ -202,7 +202,7 @@ func TestInitFlood(t *testing.T) {
 
 // TestMutated records true packets and sends them damaged, with right checksums. Those with a tag that was
 // spoilt leave all associations as they are; those with the right one may end the association that they are
-// for, and nothing else. TANDEM_PACKETS says how many are sent.
+// for, and nothing else. Goroutines and memory are then what they were. TANDEM_PACKETS says how many are sent.
 func TestMutated(t *testing.T) {
 	packets := 3000
 	if n, err := strconv.Atoi(os.Getenv("TANDEM_PACKETS")); err == nil {
@@ -224,7 +224,7 @@ func TestMutated(t *testing.T) {
 		}
 	}
 	e.clientCable.seen.Store(&record)
-	goroutines := runtime.NumGoroutine()
+	goroutines, before := runtime.NumGoroutine(), heap()
 	f := newForger(t, e.serverStack)
 	random := mathrand.New(mathrand.NewPCG(1, 2))
 	for sent := 0; sent < packets; {
@@ -267,6 +267,7 @@ func TestMutated(t *testing.T) {
 	}
 	works(t, bystander, bc, bs)
 	gone(t, goroutines)
+	until(t, "memory came back", func() bool { return heap() < before+2<<20 })
 }
 
 // mutate damages a packet: bits, bytes, chunk types and lengths.

@@ -71,7 +71,7 @@ func (k *kernel) Listen(port uint16) (*Listener, error) {
 		return nil, fmt.Errorf("sctp: listen: %w", err)
 	}
 	var l *Listener
-	l = newListener(addrPort(bound), k.cfg.Backlog, func() {
+	l = newListener(k.first(addrPort(bound)), k.cfg.Backlog, func() {
 		file.Close()
 		k.mu.Lock()
 		delete(k.listeners, l)
@@ -88,6 +88,14 @@ func (k *kernel) Listen(port uint16) (*Listener, error) {
 	// Ends when the listener is closed.
 	go k.accept(raw, l)
 	return l, nil
+}
+
+// first is a local address of a socket, or the first of those that were configured: the kernel names the last.
+func (k *kernel) first(bound netip.AddrPort) netip.AddrPort {
+	if len(k.cfg.Addresses) > 0 {
+		return netip.AddrPortFrom(k.cfg.Addresses[0].Unmap(), bound.Port())
+	}
+	return bound
 }
 
 // listen makes the socket of a listener.

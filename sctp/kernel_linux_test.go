@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"testing"
 	"time"
 )
@@ -27,20 +24,28 @@ func TestKernelSpeaks(t *testing.T) {
 	}
 }
 
-// TestKernel holds of the kernel's SCTP, alone and together with that in userland, what other tests hold of
-// that in userland.
+// TestKernel holds of the kernel's SCTP, alone and together with that in userland, over IPv4 and IPv6, what
+// other tests hold of that in userland.
 func TestKernel(t *testing.T) {
-	if !KernelSpeaks() {
-		t.Skip("this kernel has no SCTP; .ci/kernel/run runs this test in one that has")
+	needKernel(t)
+	inKernel := func(cfg Config) func(t *testing.T) Provider {
+		return func(t *testing.T) Provider { return inKernel(t, cfg) }
+	}
+	inUserland := func(cfg Config) func(t *testing.T) Provider {
+		return func(t *testing.T) Provider { s, _ := userland(t, cfg); return s }
 	}
 	for _, pair := range []struct {
 		name           string
 		client, server func(t *testing.T) Provider
-		clientPort     uint16 // UDP port of the peer
+		udp            uint16 // UDP port of a peer in the kernel
+		short          bool
 	}{
-		{"kernel with kernel", inKernel, inKernel, 0},
-		{"userland with kernel", inUserland, inKernel, 9899},
-		{"kernel with userland", inKernel, inUserland, 0},
+		{"kernel with kernel", inKernel(quick()), inKernel(quick()), 0, false},
+		{"userland with kernel", inUserland(quick()), inKernel(quick()), udpPort, false},
+		{"kernel with userland", inKernel(quick()), inUserland(quick()), 0, false},
+		{"kernel with kernel over IPv6", inKernel(quick6()), inKernel(quick6()), 0, true},
+		{"userland with kernel over IPv6", inUserland(quick6()), inKernel(quick6()), udpPort, true},
+		{"kernel with userland over IPv6", inKernel(quick6()), inUserland(quick6()), 0, true},
 	} {
 		dial := func(t *testing.T) (client, server Association) {
 			t.Helper()
@@ -49,25 +54,31 @@ func TestKernel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			udp := pair.clientPort
+			udp := pair.udp
 			if st, ok := s.(*stack); ok {
 				udp = st.socket.local().Port()
 			}
-			client, err = c.Dial(within(t), netip.AddrPortFrom(quick().Addresses[0], l.Addr().Port()), udp)
+			client, err = c.Dial(within(t), l.Addr(), udp)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if server, err = l.Accept(within(t)); err != nil {
 				t.Fatal(err)
 			}
+			if client.RemoteAddr() != l.Addr() || server.LocalAddr() != l.Addr() || server.RemoteAddr() != client.LocalAddr() {
+				t.Errorf("between %v and %v, and there between %v and %v", client.LocalAddr(), client.RemoteAddr(), server.LocalAddr(), server.RemoteAddr())
+			}
 			return client, server
 		}
 		t.Run(pair.name, func(t *testing.T) {
-			for name, test := range map[string]func(t *testing.T, client, server Association){
-				"messages": exchange, "full buffer": fillBuffer, "shutdown": shutDown, "deadlines": waitOnStream, "closing a stream": closeStream,
-				"TLS":   func(t *testing.T, client, server Association) { speakTLS(t, client, server, tls.VersionTLS13) },
-				"abort": abortOne,
-			} {
+			tests := map[string]func(t *testing.T, client, server Association){
+				"messages": exchange, "shutdown": shutDown, "abort": abortOne,
+				"TLS": func(t *testing.T, client, server Association) { speakTLS(t, client, server, tls.VersionTLS13) },
+			}
+			if !pair.short {
+				tests["full buffer"], tests["deadlines"], tests["closing a stream"] = fillBuffer, waitOnStream, closeStream
+			}
+			for name, test := range tests {
 				t.Run(name, func(t *testing.T) {
 					client, server := dial(t)
 					test(t, client, server)
@@ -77,25 +88,19 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// abortOne holds that both sides learn of an abort.
-func abortOne(t *testing.T, client, server Association) {
+// needKernel skips a test that needs SCTP in the kernel.
+func needKernel(t *testing.T) {
 	t.Helper()
-	_, end := collect(server)
-	client.Abort("enough")
-	if err := next(t, end); !errors.Is(err, ErrAborted) {
-		t.Errorf("the peer's end is %v", err)
-	}
-	if err := client.Err(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("our own end is %v", err)
+	if !KernelSpeaks() {
+		t.Skip("this kernel has no SCTP; .ci/kernel/run runs this test in one that has")
 	}
 }
 
 // TestKernelEnds holds that refused, lost and restarted are told apart, as in userland.
 func TestKernelEnds(t *testing.T) {
-	if !KernelSpeaks() {
-		t.Skip("this kernel has no SCTP; .ci/kernel/run runs this test in one that has")
-	}
-	k := inKernel(t)
+	needKernel(t)
+	t.Parallel()
+	k := inKernel(t, quick())
 	l, err := k.Listen(0)
 	if err != nil {
 		t.Fatal(err)
@@ -161,90 +166,9 @@ func TestKernelEnds(t *testing.T) {
 	})
 }
 
-// TestKernelAddresses makes associations between several addresses on each side.
-func TestKernelAddresses(t *testing.T) {
-	if !KernelSpeaks() {
-		t.Skip("this kernel has no SCTP; .ci/kernel/run runs this test in one that has")
-	}
-	cfg := quick()
-	cfg.Kind = Kernel
-	open := func(addresses ...string) Provider {
-		cfg.Addresses = nil
-		for _, a := range addresses {
-			cfg.Addresses = append(cfg.Addresses, netip.MustParseAddr(a))
-		}
-		p, err := Open(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = p.Close() })
-		return p
-	}
-	client := open("127.0.0.2", "127.0.0.3")
-	server := open("127.0.0.4", "127.0.0.5")
-	l, err := server.Listen(5060)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, to := range []string{"127.0.0.4:5060", "127.0.0.5:5060"} {
-		a, err := client.Dial(within(t), netip.MustParseAddrPort(to), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := l.Accept(within(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		exchange(t, a, b)
-	}
-}
-
-// TestKernelLeaks opens and ends associations by shutdown and by abort: goroutines and sockets are then what
-// they were.
-func TestKernelLeaks(t *testing.T) {
-	if !KernelSpeaks() {
-		t.Skip("this kernel has no SCTP; .ci/kernel/run runs this test in one that has")
-	}
-	k := inKernel(t)
-	l, err := k.Listen(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	goroutines := runtime.NumGoroutine()
-	for i := range 300 {
-		client, err := k.Dial(within(t), l.Addr(), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := l.Accept(within(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, end := collect(server)
-		if i%2 == 0 {
-			client.Abort("")
-		} else if err := client.Shutdown(within(t)); err != nil {
-			t.Fatal(err)
-		}
-		_ = next(t, end)
-	}
-	gone(t, goroutines)
-	if n := k.Stats().Associations; n != 0 {
-		t.Errorf("%d associations are left", n)
-	}
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(open) > 30 {
-		t.Errorf("%d descriptors are open", len(open))
-	}
-}
-
 // inKernel opens a provider in the kernel.
-func inKernel(t *testing.T) Provider {
+func inKernel(t *testing.T, cfg Config) Provider {
 	t.Helper()
-	cfg := quick()
 	cfg.Kind = Kernel
 	p, err := Open(cfg)
 	if err != nil {
@@ -252,11 +176,4 @@ func inKernel(t *testing.T) Provider {
 	}
 	t.Cleanup(func() { _ = p.Close() })
 	return p
-}
-
-// inUserland opens one in userland.
-func inUserland(t *testing.T) Provider {
-	t.Helper()
-	s, _ := userland(t, quick())
-	return s
 }

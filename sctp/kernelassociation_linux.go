@@ -71,7 +71,7 @@ func (k *kernel) adopt(file *os.File, raw syscall.RawConn, l *Listener) (*kernel
 		if sa, err = unix.Getsockname(int(fd)); err != nil {
 			return
 		}
-		a.local = addrPort(sa)
+		a.local = k.first(addrPort(sa))
 		if sa, err = unix.Getpeername(int(fd)); err == nil {
 			a.remote = addrPort(sa)
 		}
@@ -175,8 +175,10 @@ func (a *kernelAssociation) notified(b []byte) bool {
 		a.end(io.EOF, true)
 		return true
 	case kind == eventPeerAddress && len(b) >= 140 && a.kernel.cfg.PathChange != nil:
-		if address := readSockaddr(b[8:136]); address.IsValid() {
-			a.kernel.cfg.PathChange(a, address, native.Uint32(b[136:]) != 1 && native.Uint32(b[136:]) != 2)
+		address, state := readSockaddr(b[8:136]), native.Uint32(b[136:])
+		up := state == addressAvailable || state == addressConfirmed
+		if address.IsValid() && (up || state == addressUnreachable || state == addressRemoved) {
+			a.kernel.cfg.PathChange(a, address, up)
 		}
 	}
 	return false

@@ -33,6 +33,14 @@ const (
 	associationShut   = 3
 )
 
+// States of a peer's address, of eventPeerAddress.
+const (
+	addressAvailable   = 0
+	addressUnreachable = 1
+	addressRemoved     = 2
+	addressConfirmed   = 5 // it had been announced, and now has answered
+)
+
 // native is the byte order of the kernel's structures.
 var native = binary.NativeEndian
 

@@ -17,6 +17,13 @@ func quick() Config {
 		RTOInitial: 200 * time.Millisecond, RTOMax: 400 * time.Millisecond, PingInterval: 300 * time.Millisecond, Retransmissions: 3, InitAttempts: 3}
 }
 
+// quick6 is the same over IPv6.
+func quick6() Config {
+	cfg := quick()
+	cfg.Addresses = []netip.Addr{netip.IPv6Loopback()}
+	return cfg
+}
+
 // within is a context that ends when a test has waited long enough.
 func within(t *testing.T) context.Context {
 	t.Helper()
@@ -55,7 +62,9 @@ func (c *cable) write(b []byte, to netip.AddrPort) error {
 // userland opens a provider on a socket of its own, with the cable that it hangs on.
 func userland(t *testing.T, cfg Config) (*stack, *cable) {
 	t.Helper()
-	cfg.Kind = UDP
+	if cfg.Kind != Raw {
+		cfg.Kind = UDP
+	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -84,12 +93,18 @@ func join(t *testing.T, cfg Config) *ends {
 	e := &ends{}
 	e.clientStack, e.clientCable = userland(t, cfg)
 	e.serverStack, e.serverCable = userland(t, cfg)
+	e.meet(t)
+	return e
+}
+
+// meet makes the first association between two providers.
+func (e *ends) meet(t *testing.T) {
+	t.Helper()
 	var err error
 	if e.listener, err = e.serverStack.Listen(5060); err != nil {
 		t.Fatal(err)
 	}
 	e.client, e.server = e.dial(t)
-	return e
 }
 
 // dial opens one more association.

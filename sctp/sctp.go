@@ -80,8 +80,8 @@ type Config struct {
 	// something was sent to it. The kernel waits longer each time, and a PingInterval between pings.
 	Retransmissions int
 
-	// PathChange, unless nil, is called when an address of a peer that has several works no more, or does
-	// again. Only the kernel tells. It is called on a goroutine that reads, and must not wait for anything.
+	// PathChange, unless nil, is called when an address of a peer that has several is found to work, works no
+	// more, or does again. Only the kernel tells. It is called on a goroutine that reads, and must not wait for anything.
 	PathChange func(a Association, address netip.Addr, up bool)
 
 	MaxAssociations int // at a time, 10,000 by default; in the kernel accepted ones that nobody took yet count alone

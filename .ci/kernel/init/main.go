@@ -2,7 +2,7 @@
 // kernel of the machine has not: SCTP. It loads that, runs the programs of the kernel's command line, says how
 // they ended, and ends that Linux.
 //
-//	modules=DIRECTORY run=PROGRAM,ARGUMENT,... [set=KEY:VALUE,...]
+//	modules=DIRECTORY run=PROGRAM,ARGUMENT,... [sctp=no]
 package main
 
 import (
@@ -17,11 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wanted are the modules that SCTP needs, in the order to load them. Some may be built in.
-var wanted = []string{
-	"crypto/hmac", "crypto/sha1_generic", "crypto/crc32c_generic", "lib/libcrc32c", "lib/crc-ccitt", "net/sched/sch_netem",
-	"net/ipv6/ipv6", "net/ipv4/udp_tunnel", "net/ipv6/ip6_udp_tunnel", "net/sctp/sctp",
-}
+// always are the modules that are always loaded, in order, and forSCTP those that SCTP needs besides. Some may be
+// built in.
+var (
+	always  = []string{"crypto/hmac", "crypto/sha1_generic", "crypto/crc32c_generic", "lib/libcrc32c", "lib/crc-ccitt", "net/ipv6/ipv6"}
+	forSCTP = []string{"net/ipv4/udp_tunnel", "net/ipv6/ip6_udp_tunnel", "net/sctp/sctp"}
+)
 
 func main() {
 	code := 0
@@ -50,8 +51,17 @@ func start() error {
 		key, value, _ := strings.Cut(field, "=")
 		arguments[key] = value
 	}
-	for _, name := range wanted {
+	modules := always
+	if arguments["sctp"] != "no" {
+		modules = append(modules, forSCTP...)
+	}
+	for _, name := range modules {
 		if err := load(filepath.Join(arguments["modules"], name+".ko")); err != nil {
+			return err
+		}
+	}
+	if arguments["sctp"] != "no" { // the port of RFC 6951; where this fails there is no SCTP
+		if err := os.WriteFile("/proc/sys/net/sctp/udp_port", []byte("9899"), 0); err != nil {
 			return err
 		}
 	}
@@ -61,13 +71,6 @@ func start() error {
 		words := strings.Fields(command)
 		if out, err := exec.Command("/usr/sbin/"+words[0], words[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", command, err, out)
-		}
-	}
-	for _, set := range strings.Split(arguments["set"], ",") {
-		if key, value, ok := strings.Cut(set, ":"); ok {
-			if err := os.WriteFile("/proc/sys/"+strings.ReplaceAll(key, ".", "/"), []byte(value), 0); err != nil {
-				return err
-			}
 		}
 	}
 	run := strings.Split(arguments["run"], ",")
