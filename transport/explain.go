@@ -38,13 +38,19 @@ type Explanation struct {
 
 // Explain answers what Flow would do for h, with the rows that were considered and those that were
 // asked for and refused, and changes nothing.
-func (t *Transport) Explain(h Hop) Explanation {
+func (t *Transport) Explain(h Hop) Explanation { return t.explain(h, true) }
+
+// Why is Explain for the way of a message: it leaves out the rows that were refused and those of other local domains,
+// for which all connections and all tables would have to be looked at.
+func (t *Transport) Why(h Hop) Explanation { return t.explain(h, false) }
+
+func (t *Transport) explain(h Hop, thorough bool) Explanation {
 	if !sendable(h.To.AddrPort) {
 		return Explanation{Err: ErrBadAddress}
 	}
 	switch h.To.Transport {
 	case sipaddr.TLS:
-		return t.explainTLS(h)
+		return t.explainTLS(h, thorough)
 	case sipaddr.TCP:
 		out := t.dials(h, Explanation{Decision: alias.Decision{Reason: alias.NotTLS}})
 		d := t.plainDomain(h.LocalDomain)
@@ -75,7 +81,7 @@ func (t *Transport) dials(h Hop, out Explanation) Explanation {
 }
 
 // explainTLS answers out of the alias table of the local domain, as flowTLS does.
-func (t *Transport) explainTLS(h Hop) Explanation {
+func (t *Transport) explainTLS(h Hop, thorough bool) Explanation {
 	set := t.domains.Load()
 	d := set.find(h.LocalDomain)
 	if d == nil {
@@ -87,10 +93,12 @@ func (t *Transport) explainTLS(h Hop) Explanation {
 	if c := d.conns[out.Conn]; out.Decision.Reuse() && (c == nil || c.State() != Open) {
 		out.Conn, out.Reason = 0, alias.Closing
 	}
-	for _, c := range d.conns {
-		for _, v := range c.refused {
-			if v.Row.Resolved == h.To {
-				out.Considered = append(out.Considered, v)
+	if thorough {
+		for _, c := range d.conns {
+			for _, v := range c.refused {
+				if v.Row.Resolved == h.To {
+					out.Considered = append(out.Considered, v)
+				}
 			}
 		}
 	}
@@ -103,6 +111,9 @@ func (t *Transport) explainTLS(h Hop) Explanation {
 		out.Action = Join
 	}
 	d.mu.Unlock()
+	if !thorough {
+		return out
+	}
 	// RFC 5923, Section 9.3: what belongs to another domain served here is of no use, and worth a line.
 	for _, other := range set.list {
 		if other == d {

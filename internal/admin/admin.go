@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +58,7 @@ type Server struct {
 
 	explains chan struct{} // holds one for each explanation in progress
 	ticks    *ticks        // for those who watch
+	stopping chan struct{} // closed when streams are to end
 
 	// listener is set by Open.
 	listener net.Listener
@@ -64,7 +66,7 @@ type Server struct {
 
 // New makes a Server. It opens nothing.
 func New(opts Options) *Server {
-	s := &Server{opts: opts, log: opts.Logger, node: opts.Node, started: time.Now(), explains: make(chan struct{}, maxExplains)}
+	s := &Server{opts: opts, log: opts.Logger, node: opts.Node, started: time.Now(), explains: make(chan struct{}, maxExplains), stopping: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -79,6 +81,7 @@ func New(opts Options) *Server {
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(s.stopping) }))
 	return s
 }
 

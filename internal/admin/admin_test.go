@@ -37,6 +37,7 @@ type rig struct {
 	base string // such as http://127.0.0.1:12345
 
 	reload func(context.Context) error // what Options.Reload does
+	stop   func()                      // ends the node and its API
 	drains chan struct{}               // one for each call of Options.Drain
 }
 
@@ -74,6 +75,7 @@ func newRig(t testing.TB, yaml string) *rig {
 	}
 	r.base = "http://" + r.srv.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
 	ended := make(chan error, 2)
 	// Ends when the test does.
 	go func() { ended <- n.Run(ctx) }()

@@ -96,6 +96,16 @@ func (e *eventWriter) event(name, id string, data any) {
 	}
 }
 
+// comment writes a line that says nothing to a program.
+func (e *eventWriter) comment(text string) {
+	if e.err == nil {
+		e.err = e.wire.SetWriteDeadline(time.Now().Add(takeTimeout))
+	}
+	if e.err == nil {
+		_, e.err = fmt.Fprintf(e.w, ": %s\n\n", text)
+	}
+}
+
 // flush sends what was written, and reports whether the client has taken it.
 func (e *eventWriter) flush() bool {
 	if e.err == nil {

@@ -18,6 +18,7 @@ func (s *Server) allRoutes() []route {
 	}
 	list = append(list, s.connectionRoutes()...)
 	list = append(list, s.aliasRoute(), s.peerRoute(), s.transactionRoute(), s.explainRoute(), s.eventsRoute())
+	list = append(list, s.traceRoutes()...)
 	list = append(list, s.steerRoutes()...)
 	list = append(list, s.metricsRoute(), descriptionRoute())
 	return append(list, profileRoutes()...)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -56,18 +57,18 @@ func TestAnswersMatchDescription(t *testing.T) {
 			continue
 		}
 		asked := strings.ReplaceAll(path, "{id}", fmt.Sprint(s.dialed(t)))
-		if path == "/v1/explain" {
-			asked += "?uri=sip:127.0.0.1:5060"
-		}
-		if path == "/v1/events" {
-			continue // it has no end; TestEvents looks at it
-		}
-		a := s.get(asked, nil)
 		media := get["responses"].(object)["200"].(object)["content"].(object)
 		body, ok := media["application/json"].(object)
 		if !ok {
 			continue
 		}
+		switch path {
+		case "/v1/explain":
+			asked += "?uri=sip:127.0.0.1:5060"
+		case "/v1/trace":
+			asked += "?raw=true&call_id=" + url.QueryEscape(s.node.Trace().Calls()[0].CallID)
+		}
+		a := s.get(asked, nil)
 		var v any
 		if err := json.Unmarshal(a.body, &v); err != nil {
 			t.Fatal(err)
@@ -77,7 +78,7 @@ func TestAnswersMatchDescription(t *testing.T) {
 		}
 		seen++
 	}
-	if seen < 9 {
+	if seen < 11 {
 		t.Errorf("%d paths were looked at", seen)
 	}
 	refusal := s.do(http.DefaultClient, "GET", "/nothing", "")

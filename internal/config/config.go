@@ -48,6 +48,8 @@ type Config struct {
 	Timers Timers
 	// Memory says how much memory is spent to collect garbage less often.
 	Memory Memory
+	// Trace says what is kept of the messages that pass.
+	Trace Trace
 	// Warnings lists what is suspicious and yet no error, such as a certificate about to expire.
 	Warnings []Problem
 
@@ -247,7 +249,8 @@ func defaults() *Config {
 			"P-Private-Network-Indication",  // RFC 7316, Section 4
 			"X-Trusted",
 		}},
-		Log: Log{Level: slog.LevelInfo},
+		Log:   Log{Level: slog.LevelInfo},
+		Trace: Trace{Memory: 4 << 20},
 		Limits: Limits{
 			Connections:             65536,
 			ConnectionsPerSource:    49152,

@@ -61,6 +61,7 @@ func (r *reader) config(root value, cfg *Config) {
 		{"limits", func(v value) { v.readLimits(&cfg.Limits) }},
 		{"timers", func(v value) { v.readTimers(&cfg.Timers) }},
 		{"memory", func(v value) { v.readMemory(&cfg.Memory) }},
+		{"trace", func(v value) { v.readTrace(&cfg.Trace) }},
 	})
 	r.checkListen(cfg)
 	r.checkAdminSocket(cfg)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -40,6 +41,24 @@ func BenchmarkCall(b *testing.B) {
 		r := newRig(b, 500*time.Millisecond)
 		r.calls(4096, 32000, nil)
 		r.measure(b, 4096, make([]byte, 1<<20))
+	})
+	// With the memory for recent messages, which holds as many of these calls as come in half a minute: ever fewer.
+	b.Run("kept", func(b *testing.B) {
+		r := newRig(b, time.Millisecond)
+		r.n.trace.Update(trace.Config{Memory: 4 << 20})
+		r.calls(1, 2000, nil)
+		r.measure(b, 1, nil)
+	})
+	// With somebody who follows all calls.
+	b.Run("followed", func(b *testing.B) {
+		r := newRig(b, time.Millisecond)
+		f, err := r.n.trace.Follow(trace.Filter{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.calls(1, 2000, nil)
+		r.measure(b, 1, nil)
+		f.Close()
 	})
 }
 
@@ -77,6 +96,11 @@ type mute struct {
 
 func (m *mute) Send(b []byte) error {
 	m.sent = append(m.sent[:0], b...)
+	if m.trace.Active() {
+		if want := m.trace.Sent(b); want != 0 {
+			m.record(b, time.Now(), want)
+		}
+	}
 	return nil
 }
 
@@ -192,7 +216,7 @@ func (r *rig) prepare(far netip.Addr) {
 	})
 	r.caller = transport.Source{Flow: r.up.Flow, Remote: remote, Local: r.up.Local(), Transport: sipaddr.UDP}
 	r.caller.User = r.n.judged(transport.ConnInfo{Transport: sipaddr.UDP, Remote: remote, Local: r.up.Local()})
-	source(&r.caller, r.caller.Flow).Flow = r.up // which messages from there share from now on
+	r.n.source(&r.caller, r.caller.Flow).Flow = r.up // which messages from there share from now on
 }
 
 // call is one call under way: the number of the message that comes next, and what the agents remember.

@@ -74,7 +74,11 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 
 // dial has the transport make a connection.
 func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, error)) {
-	w.net.Flow(hop, func(f transport.Flow, _ alias.Decision, err error) {
+	traced, why := w.trace.Active(), transport.Explanation{}
+	if traced {
+		why = w.net.Why(hop)
+	}
+	w.net.Flow(hop, func(f transport.Flow, dec alias.Decision, err error) {
 		if err != nil {
 			// The proxy tells of what it has sent; that nothing could be sent there is known here. Who is there
 			// but could not prove the name, or a limit of ours, says nothing against the address.
@@ -90,7 +94,11 @@ func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, erro
 			done(nil, failed)
 			return
 		}
-		done(w.flowOf(f, hop), nil)
+		found := w.flowOf(f, hop)
+		if traced {
+			found = found.because(why, dec)
+		}
+		done(found, nil)
 	})
 }
 
@@ -105,7 +113,7 @@ func (w network) flowOf(f transport.Flow, hop transport.Hop) *flow {
 	if last := place.Load(); last != nil && last.Flow == f && last.far == far && last.hop == hop {
 		return last
 	}
-	made := &flow{f, far, hop}
+	made := &flow{Flow: f, far: far, hop: hop, trace: w.trace, net: w.net}
 	place.Store(made)
 	return made
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/transaction"
@@ -56,6 +57,8 @@ type Node struct {
 	bySource   *shares[netip.Addr] // of the transactions
 	byIdentity *shares[string]
 
+	trace *trace.Recorder
+
 	flows flows // what requests were sent over of late
 
 	troubles troubles // with configured peers
@@ -88,6 +91,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	}
 	n := &Node{log: log, level: opts.Level, lookedUp: opts.LookedUp, lookups: make(chan struct{}, maxLookups)}
 	n.bySource, n.byIdentity = newShares[netip.Addr](cfg.Limits.TransactionsPerSource), newShares[string](cfg.Limits.TransactionsPerIdentity)
+	n.trace = trace.New(traceConfig(cfg))
 	n.pairs = &pairs{node: n, keepers: make(map[pairKey]*keeper)}
 	s, err := newSettings(cfg, nil)
 	if err != nil {
@@ -157,6 +161,7 @@ func (n *Node) Run(ctx context.Context) error {
 	err := n.net.Run(ctx)
 	n.running.Store(false)
 	n.pairs.stop()
+	n.trace.Close()
 
 	n.inForce.Load().finder.Close()
 	n.pending.Wait()

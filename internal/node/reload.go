@@ -42,6 +42,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 	if err := n.net.Update(s.domains); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
+	n.trace.Update(traceConfig(cfg))
 	n.pairs.update()
 	n.troubles.keep(cfg.Peers)
 	if n.level != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-sip/tandem/framing"
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/internal/config"
+	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -83,6 +84,15 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 	}
 	for _, l := range cfg.Listen {
 		out.Listen = append(out.Listen, transport.Listen{Transport: l.Transport, Addr: l.Addr})
+	}
+	return out
+}
+
+// traceConfig says what the recorder keeps: nothing without an admin API, where nobody could ask for it.
+func traceConfig(cfg *config.Config) trace.Config {
+	out := trace.Config{Memory: cfg.Trace.Memory, ShowCredentials: cfg.Trace.ShowCredentials}
+	if !cfg.Admin.Listen.IsValid() {
+		out.Memory = 0
 	}
 	return out
 }

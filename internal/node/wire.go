@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -12,8 +13,11 @@ import (
 // flow is a transport.Flow together with what was judged about the far end. It is a proxy.Flow.
 type flow struct {
 	transport.Flow
-	far *judgement
-	hop transport.Hop // what it was found for; zero for the way back to a source
+	far     *judgement
+	hop     transport.Hop        // what it was found for; zero for the way back to a source
+	trace   *trace.Recorder      // nil: what is sent is not recorded
+	net     *transport.Transport // for the decision
+	decided *trace.Decision      // of a flow that was not there before; nil: there is one to be asked for
 }
 
 // Identity returns a stable text for whoever authenticated at the far end.
@@ -47,14 +51,14 @@ var stranger = &judgement{}
 
 // source returns the origin for messages from src whose answers go over back. Messages of one connection
 // share one as long as their answers do.
-func source(src *transport.Source, back transport.Flow) *transaction.Source {
+func (n *Node) source(src *transport.Source, back transport.Flow) *transaction.Source {
 	j, _ := src.User.(*judgement)
 	if j == nil {
 		j = stranger
 	} else if o := j.last.Load(); o != nil && o.back.Flow == back {
 		return &o.Source
 	}
-	o := &origin{back: flow{Flow: back, far: j}}
+	o := &origin{back: flow{Flow: back, far: j, trace: n.trace}}
 	o.Source = transaction.Source{
 		Flow:        &o.back,
 		Remote:      sipaddr.Resolved{AddrPort: src.Remote, Transport: src.Transport},
@@ -81,12 +85,18 @@ func (w wire) Message(m *sip.Message, src *transport.Source) {
 		w.Malformed(m, err, src)
 		return
 	}
-	w.layer.Receive(m, source(src, w.back(m, src)))
+	if w.trace.Active() {
+		w.record(m, nil, src)
+	}
+	w.layer.Receive(m, w.source(src, w.back(m, src)))
 }
 
 // Malformed has what could not be read answered, where it can be.
 func (w wire) Malformed(m *sip.Message, err error, src *transport.Source) {
-	w.core.Malformed(m, err, source(src, w.back(m, src)))
+	if m != nil && w.trace.Active() {
+		w.record(m, err, src)
+	}
+	w.core.Malformed(m, err, w.source(src, w.back(m, src)))
 }
 
 // back returns the way that an answer to m goes: RFC 3261, Section 18.2.2.
