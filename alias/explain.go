@@ -16,8 +16,8 @@ func (t *Table) Explain(to sipaddr.Resolved, reference string, now time.Time) De
 	if e != nil {
 		d.Conn = e.row.Conn
 	}
-	for _, other := range t.byAddr[canonical(to)] {
-		d.Considered = append(d.Considered, Verdict{Row: other.row, Reason: other.judge(reference, now)})
+	for other := t.byAddr[placeOf(to)]; other != nil; other = other.next {
+		d.Considered = append(d.Considered, Verdict{Row: other.row, Reason: other.judge(reference, now.UnixNano())})
 	}
 	return d
 }
@@ -25,8 +25,10 @@ func (t *Table) Explain(to sipaddr.Resolved, reference string, now time.Time) De
 // Rows returns a copy of all rows, those of one address together and the newest of them first.
 func (t *Table) Rows() []Row {
 	all := make([]*entry, 0, t.rows)
-	for _, list := range t.byAddr {
-		all = append(all, list...)
+	for _, e := range t.byAddr {
+		for ; e != nil; e = e.next {
+			all = append(all, e)
+		}
 	}
 	slices.SortFunc(all, func(a, b *entry) int {
 		if c := a.row.Resolved.Compare(b.row.Resolved); c != 0 {
@@ -43,10 +45,9 @@ func (t *Table) Rows() []Row {
 
 // RowsAt returns a copy of the rows of one address, in the order of choice.
 func (t *Table) RowsAt(to sipaddr.Resolved) []Row {
-	list := t.byAddr[canonical(to)]
-	rows := make([]Row, len(list))
-	for i, e := range list {
-		rows[i] = e.row
+	var rows []Row
+	for e := t.byAddr[placeOf(to)]; e != nil; e = e.next {
+		rows = append(rows, e.row)
 	}
 	return rows
 }

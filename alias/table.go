@@ -25,17 +25,10 @@ const maxMadeBy = 64
 type Table struct {
 	local  string
 	cfg    Config
-	byAddr map[sipaddr.Resolved][]*entry // newest first, but for Prefer
+	byAddr map[place]*entry // the first of a list, newest first, but for Prefer
 	byConn map[ConnID]*conn
 	rows   int
 	added  uint64
-}
-
-// entry is a row in the table. row.Resolved is the key under which it stands in byAddr.
-type entry struct {
-	row  Row
-	conn *conn
-	seq  uint64 // in which order the rows were added
 }
 
 // conn is what the table knows of a connection. A connection that is closing stays known, without
@@ -60,7 +53,7 @@ func New(localDomain string, cfg Config) *Table {
 	return &Table{
 		local:  normalDomain(localDomain),
 		cfg:    cfg,
-		byAddr: make(map[sipaddr.Resolved][]*entry),
+		byAddr: make(map[place]*entry),
 		byConn: make(map[ConnID]*conn),
 	}
 }
@@ -88,7 +81,7 @@ func (t *Table) Add(row Row) (added bool, reason Reason) {
 		for _, e := range c.entries {
 			if e.row.Resolved == row.Resolved {
 				row.MadeBy = e.row.MadeBy
-				e.row = row
+				e.set(row)
 				return true, Reuse
 			}
 		}
@@ -105,9 +98,12 @@ func (t *Table) Add(row Row) (added bool, reason Reason) {
 	}
 	row.MadeBy = cutMadeBy(row.MadeBy)
 	t.added++
-	e := &entry{row: row, conn: c, seq: t.added}
+	e := &entry{seq: t.added}
+	e.set(row)
 	c.entries = append(c.entries, e)
-	t.byAddr[row.Resolved] = slices.Insert(t.byAddr[row.Resolved], 0, e)
+	at := placeOf(row.Resolved)
+	e.next = t.byAddr[at]
+	t.byAddr[at] = e
 	t.rows++
 	t.thin(row)
 	return true, Reuse
@@ -134,7 +130,7 @@ func (t *Table) acceptable(row Row) Reason {
 func (t *Table) thin(row Row) {
 	n := 0
 	var oldest *entry
-	for _, e := range t.byAddr[row.Resolved] {
+	for e := t.byAddr[placeOf(row.Resolved)]; e != nil; e = e.next {
 		if e.row.Fingerprint == row.Fingerprint {
 			n++
 			oldest = e
@@ -142,8 +138,8 @@ func (t *Table) thin(row Row) {
 	}
 	if n > t.cfg.MaxRowsPerPeer {
 		t.drop(oldest)
-		if len(oldest.conn.entries) == 0 && !oldest.conn.closing {
-			delete(t.byConn, oldest.row.Conn)
+		if c := t.byConn[oldest.id]; len(c.entries) == 0 && !c.closing {
+			delete(t.byConn, oldest.id)
 		}
 	}
 }
@@ -159,7 +155,7 @@ func (t *Table) Find(to sipaddr.Resolved, reference string, now time.Time) Decis
 		return Decision{Reason: reason}
 	}
 	e.row.LastUsed = now
-	return Decision{Conn: e.row.Conn, Reason: Reuse}
+	return Decision{Conn: e.id, Reason: Reuse}
 }
 
 // search returns the entry that is to be used, or nil and the reason that says most: of the rows
@@ -168,9 +164,9 @@ func (t *Table) search(to sipaddr.Resolved, reference string, now time.Time) (*e
 	if !to.Transport.Secure() {
 		return nil, NotTLS
 	}
-	reason := NoRow
-	for _, e := range t.byAddr[canonical(to)] {
-		switch r := e.judge(reference, now); {
+	reason, at := NoRow, now.UnixNano()
+	for e := t.byAddr[placeOf(to)]; e != nil; e = e.next {
+		switch r := e.judge(reference, at); {
 		case r == Reuse:
 			return e, Reuse
 		case reason == NoRow || reason == IdentityMismatch:
@@ -185,19 +181,6 @@ func (t *Table) search(to sipaddr.Resolved, reference string, now time.Time) (*e
 	return nil, reason
 }
 
-// judge says whether e may carry a request for the domain reference.
-func (e *entry) judge(reference string, now time.Time) Reason {
-	switch {
-	case !e.row.Identities.Contains(reference):
-		return IdentityMismatch
-	case e.conn.closing:
-		return Closing
-	case !e.row.NotAfter.IsZero() && now.After(e.row.NotAfter):
-		return Expired
-	}
-	return Reuse
-}
-
 // MarkClosing takes a connection out of use, because no new transaction may start on it
 // (RFC 5923, Section 8.3). Its rows stay, to be shown and explained, until Remove.
 func (t *Table) MarkClosing(id ConnID) {
@@ -207,6 +190,9 @@ func (t *Table) MarkClosing(id ConnID) {
 		t.byConn[id] = c
 	}
 	c.closing = true
+	for _, e := range c.entries {
+		e.closing = true
+	}
 }
 
 // Prefer puts the rows of a connection before the others of their addresses, in the order of choice. A row that
@@ -217,11 +203,10 @@ func (t *Table) Prefer(id ConnID) {
 		return
 	}
 	for _, e := range c.entries {
-		list := t.byAddr[e.row.Resolved]
-		if i := slices.Index(list, e); i > 0 {
-			copy(list[1:i+1], list[:i])
-			list[0] = e
-		}
+		at := placeOf(e.row.Resolved)
+		t.unlink(at, e)
+		e.next = t.byAddr[at]
+		t.byAddr[at] = e
 	}
 }
 
@@ -239,15 +224,26 @@ func (t *Table) Remove(id ConnID) {
 
 // drop takes e out of the table, and leaves its connection known.
 func (t *Table) drop(e *entry) {
-	is := func(o *entry) bool { return o == e }
-	e.conn.entries = slices.DeleteFunc(e.conn.entries, is)
-	rest := slices.DeleteFunc(t.byAddr[e.row.Resolved], is)
-	if len(rest) == 0 {
-		delete(t.byAddr, e.row.Resolved)
-	} else {
-		t.byAddr[e.row.Resolved] = rest
-	}
+	c := t.byConn[e.id]
+	c.entries = slices.DeleteFunc(c.entries, func(o *entry) bool { return o == e })
+	t.unlink(placeOf(e.row.Resolved), e)
 	t.rows--
+}
+
+// unlink takes e out of the list of its address.
+func (t *Table) unlink(at place, e *entry) {
+	first := t.byAddr[at]
+	if first != e {
+		for first.next != e {
+			first = first.next
+		}
+		first.next = e.next
+	} else if e.next == nil {
+		delete(t.byAddr, at)
+	} else {
+		t.byAddr[at] = e.next
+	}
+	e.next = nil
 }
 
 // canonical returns a in the form in which it is a key, however it was made.
