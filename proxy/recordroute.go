@@ -101,6 +101,9 @@ func (p *plan) ownURI(uri string) string {
 	if s, ok := strings.CutSuffix(rest, ";transport=tls"); ok {
 		return "sips:" + s
 	}
+	if s, ok := strings.CutSuffix(rest, ";transport=tls-sctp"); ok {
+		return "sips:" + s + ";transport=sctp"
+	}
 	return uri // a flow without TLS: a SIPS URI would lead nowhere
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
@@ -100,7 +101,8 @@ func (p *pki) domain(t testing.TB, name, sentBy string) Domain {
 	return Domain{Name: name, SentBy: sentBy, Certificate: p.Domain(t, names...).TLS(), Verifier: p.verifier}
 }
 
-// start runs a Transport with UDP, TCP and, if there are domains, TLS on an address of its own.
+// start runs a Transport with UDP, TCP and, if there are domains, TLS on an address of its own. It has SCTP if a Kind
+// of that is named.
 func start(t *testing.T, cfg Config) *bench {
 	t.Helper()
 	ip := siptest.Loopback(t)
@@ -111,6 +113,12 @@ func start(t *testing.T, cfg Config) *bench {
 		}
 		if len(cfg.Domains) > 0 {
 			cfg.Listen = append(cfg.Listen, Listen{sipaddr.TLS, netip.AddrPortFrom(ip, 5061)})
+		}
+		if cfg.SCTP.Kind != sctp.Auto {
+			cfg.Listen = append(cfg.Listen, Listen{sipaddr.SCTP, netip.AddrPortFrom(ip, 5060)})
+			if len(cfg.Domains) > 0 {
+				cfg.Listen = append(cfg.Listen, Listen{sipaddr.TLSSCTP, netip.AddrPortFrom(ip, 5061)})
+			}
 		}
 	}
 	b := &bench{t: t, box: newInbox(), ip: ip}

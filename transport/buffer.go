@@ -3,7 +3,10 @@ package transport
 import "sync"
 
 // buffer is a byte buffer out of the pool. Whoever has taken it out owns it until it is put back.
-type buffer struct{ b []byte }
+type buffer struct {
+	b    []byte
+	ends []int // of a connection over SCTP: where each message in b ends
+}
 
 const (
 	bufferSize    = 16 << 10  // of a new buffer
@@ -16,7 +19,7 @@ func getBuffer() *buffer { return buffers.Get().(*buffer) }
 
 func putBuffer(b *buffer) {
 	if cap(b.b) <= maxPooledSize {
-		b.b = b.b[:0]
+		b.b, b.ends = b.b[:0], b.ends[:0]
 		buffers.Put(b)
 	}
 }

@@ -113,7 +113,9 @@ func (c *Conn) ended(err error) {
 		c.tellEnded()
 	}
 	if begun {
-		c.drain()
+		if !c.stream.finished() {
+			c.drain()
+		}
 		if c.advance(Closing) {
 			c.finishWriting()
 		}

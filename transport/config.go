@@ -12,13 +12,14 @@ import (
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/framing"
 	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // Listen is a listen address. Port 0 asks the system for a free port, which Addrs then tells.
 type Listen struct {
-	Transport sipaddr.Transport // UDP, TCP or TLS
+	Transport sipaddr.Transport
 	Addr      netip.AddrPort
 }
 
@@ -152,6 +153,11 @@ type Config struct {
 	// of them is given back by the side that dialed it. Default 5 s.
 	SettleAfter time.Duration
 
+	// SCTP says how SCTP is spoken, where Listen has it. Its Addresses are those of the listeners, and MaxAssociations is
+	// MaxConnections. PingInterval defaults to KeepAlive, and Retransmissions to 5, so that a peer that is gone is
+	// noticed in 11 s, and in 5 s when something was sent to it.
+	SCTP sctp.Config
+
 	// Loops is how many event loops carry the sockets (Linux only); each keeps one processor busy at most. Default:
 	// half of the processors that Go uses, rounded up, which leaves the rest to handshakes, the collector and the
 	// system. Negative: none, and a goroutine of its own for each connection.
@@ -203,11 +209,11 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	for _, l := range cfg.Listen {
 		switch {
-		case l.Transport != sipaddr.UDP && l.Transport != sipaddr.TCP && l.Transport != sipaddr.TLS:
+		case l.Transport < sipaddr.UDP || l.Transport > sipaddr.TLSSCTP:
 			return cfg, fmt.Errorf("transport: cannot listen for %s", l.Transport)
 		case !l.Addr.Addr().IsValid():
 			return cfg, fmt.Errorf("transport: %s listener without an address", l.Transport)
-		case l.Transport == sipaddr.TLS && len(cfg.Domains) == 0:
+		case l.Transport.Secure() && len(cfg.Domains) == 0:
 			return cfg, fmt.Errorf("transport: listener %s needs a domain with a certificate", l)
 		}
 	}
@@ -252,6 +258,16 @@ func (cfg Config) withDefaults() (Config, error) {
 			*x.n = x.def
 		}
 	}
+	if cfg.SCTP.PingInterval == 0 {
+		cfg.SCTP.PingInterval = max(cfg.KeepAlive, time.Second)
+	}
+	if cfg.SCTP.Retransmissions == 0 {
+		cfg.SCTP.Retransmissions = 5
+	}
+	if cfg.SCTP.MaxMessage == 0 {
+		cfg.SCTP.MaxMessage = 64 << 10
+	}
+	cfg.SCTP.MaxAssociations = min(cfg.MaxConnections, 1<<24)
 	if cfg.Loops == 0 {
 		cfg.Loops = (runtime.GOMAXPROCS(0) + 1) / 2
 	}

@@ -31,7 +31,7 @@ func (s State) String() string {
 	return [...]string{"open", "draining", "closing", "closed"}[min(s, Closed)]
 }
 
-// Conn is a TCP or TLS connection, dialed or accepted. It is made when its handshake has ended.
+// Conn is a connection over TCP or SCTP, with TLS or without, dialed or accepted. It is made when its handshake has ended.
 type Conn struct {
 	// The fields below are set before the connection is shared, and never change.
 	t          *Transport
@@ -40,14 +40,15 @@ type Conn struct {
 	local      netip.AddrPort
 	remote     netip.AddrPort
 	dialed     sipaddr.Resolved // what was dialed; zero when accepted
-	domain     *domain          // local domain; for plain TCP the one that has its table
+	domain     *domain          // local domain; without TLS the one that has its table
 	ep         *endpoint
 	reference  string         // dialed over TLS: the name that the peer proved
 	peer       *identity.Peer // nil: not authenticated
 	ours       [32]byte       // dialed over TLS: SHA-256 of our own certificate
 	stream     *stream
-	tls        *tls.Conn // nil: plain TCP
-	plain      net.Conn  // where messages are read and written: tls or stream
+	assoc      *association // nil: TCP
+	tls        *tls.Conn    // nil: without TLS
+	plain      net.Conn     // where messages are read and written: tls or stream
 	opened     time.Time
 	handshake  time.Duration
 	countedFor string        // in Transport.perIdentity; "": not
@@ -141,6 +142,9 @@ func newConn(t *Transport, s *stream) *Conn {
 		written:    make(chan struct{}),
 		awake:      true, // there will be somebody who writes
 	}
+	if s.over != nil {
+		c.assoc = s.over.association()
+	}
 	c.decoder.Limits = t.cfg.Limits
 	c.lastUsed.Store(c.opened.UnixNano())
 	c.lastHeard.Store(c.opened.UnixNano())
@@ -149,6 +153,9 @@ func newConn(t *Transport, s *stream) *Conn {
 
 // State returns the state of c.
 func (c *Conn) State() State { return State(c.state.Load()) }
+
+// whole reports whether c carries whole messages: SCTP without TLS.
+func (c *Conn) whole() bool { return c.assoc != nil && c.tls == nil }
 
 // advance moves c on to a later state and reports whether it was in an earlier one.
 func (c *Conn) advance(to State) bool {
@@ -177,7 +184,7 @@ func (c *Conn) start() bool {
 		c.recycleAt = c.opened.Add(age - rand.N(age/5+1))
 	}
 	if !c.t.register(c) {
-		_ = c.stream.Close()
+		c.stream.cut()
 		c.stream.release()
 		return false
 	}
@@ -191,7 +198,7 @@ func (c *Conn) start() bool {
 // serve reads until the connection ends, and closes it.
 func (c *Conn) serve() {
 	defer c.t.wg.Done()
-	if c.t.loopFor(uint64(c.id)) != nil {
+	if c.assoc == nil && c.t.loopFor(uint64(c.id)) != nil {
 		c.stream.carry = c.carry
 	} else {
 		c.startWriter()
@@ -240,7 +247,7 @@ func (c *Conn) abort(cause error) {
 	c.mu.Unlock()
 	c.advance(Closing)
 	close(c.dead)
-	_ = c.stream.Close()
+	c.stream.cut()
 	c.t.forget(c)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -17,7 +18,7 @@ import (
 // is.
 type dialKey struct {
 	to        sipaddr.Resolved
-	reference string // "" for plain TCP
+	reference string // "" without TLS
 }
 
 // dial is a connection in the making. domain.mu guards its fields.
@@ -37,13 +38,14 @@ type waiter struct {
 
 // dialer is what one dial needs to know, found before its goroutine starts.
 type dialer struct {
-	t      *Transport
-	d      *domain
-	dl     *dial
-	key    dialKey
-	creds  *credentials   // as they were when the dial began; nil without a served domain
-	listen netip.AddrPort // whose IP address is dialed from
-	ep     *endpoint
+	t        *Transport
+	d        *domain
+	dl       *dial
+	key      dialKey
+	creds    *credentials   // as they were when the dial began; nil without a served domain
+	listen   netip.AddrPort // whose IP address is dialed from
+	provider sctp.Provider  // dials over SCTP
+	ep       *endpoint
 }
 
 // run makes the connection, and tells those who wait for it. It ends when the dial and the
@@ -72,8 +74,8 @@ func (x *dialer) run(ctx context.Context) {
 	x.tell(c, err)
 }
 
-// connect dials, and with TLS authenticates the server.
-func (x *dialer) connect(ctx context.Context) (*Conn, error) {
+// open makes a connection over TCP.
+func (x *dialer) open(ctx context.Context) (*stream, error) {
 	t, to := x.t, x.key.to
 	nd := net.Dialer{
 		Timeout:   t.cfg.DialTimeout,
@@ -81,7 +83,6 @@ func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 		Control:   dialControl,
 		KeepAlive: -1, // newStream sets it
 	}
-	begun := time.Now()
 	nc, err := nd.DialContext(ctx, "tcp", to.AddrPort.String())
 	if err != nil {
 		return nil, dialError(to, err)
@@ -92,7 +93,21 @@ func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 		_ = tcp.Close()
 		return nil, dialError(to, err)
 	}
-	if to.Transport != sipaddr.TLS {
+	return s, nil
+}
+
+// connect dials, and with TLS authenticates the server.
+func (x *dialer) connect(ctx context.Context) (*Conn, error) {
+	t, to, open := x.t, x.key.to, x.open
+	if overSCTP(to.Transport) {
+		open = x.openAssociation
+	}
+	begun := time.Now()
+	s, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !to.Transport.Secure() {
 		c := newConn(t, s)
 		c.direction, c.dialed, c.domain, c.ep = alias.Dialed, to, x.d, x.ep
 		if x.creds != nil {
@@ -103,7 +118,7 @@ func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 	tc, peer, err := t.greet(ctx, s, x.creds, to, x.key.reference)
 	if err != nil {
 		// RFC 5922, Section 7.3: closed at once, and nothing was sent over it.
-		_ = tcp.Close()
+		s.cut()
 		s.release()
 		return nil, err
 	}
@@ -134,7 +149,7 @@ func (x *dialer) tell(c *Conn, err error) {
 	var de *DialError
 	unreachable := errors.As(err, &de) && !de.Handshake
 	for _, w := range waiters {
-		if w.hop.Reference != x.key.reference && x.key.to.Transport == sipaddr.TLS {
+		if w.hop.Reference != x.key.reference && x.key.to.Transport.Secure() {
 			if err != nil && !unreachable || c != nil && !c.peer.Identities.Contains(w.hop.Reference) {
 				x.t.flowTLS(w.hop, true, w.done)
 				continue
@@ -167,9 +182,9 @@ func (d *domain) cancelDials() {
 // dialError says of a failed dial what callers branch on.
 func dialError(to sipaddr.Resolved, err error) *DialError {
 	de := &DialError{To: to, Err: cause(err)}
-	de.Refused = errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
+	de.Refused = errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, sctp.ErrRefused)
 	var ne net.Error
-	de.Timeout = errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) ||
+	de.Timeout = errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, sctp.ErrLost) ||
 		errors.As(err, &ne) && ne.Timeout()
 	return de
 }

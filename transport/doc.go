@@ -1,7 +1,7 @@
 // Package transport has the sockets and connections, and answers in one place, reuse.go, which
 // connection carries a request: RFC 3261, Section 18 and RFC 5923, Section 8.
 //
-// A Transport listens for UDP, TCP and TLS, reads messages and gives each to the Handler, on the
+// A Transport listens for UDP, TCP and SCTP, with TLS and without, reads messages and gives each to the Handler, on the
 // goroutine that read it. Whoever wants to send a request asks Flow for a way to a resolved
 // address; whoever wants to answer one uses the Flow of its Source, or Reply when the connection
 // may have gone in the meantime.
@@ -14,8 +14,13 @@
 // moments only: a dial was authenticated; a request with the alias parameter came over an accepted
 // connection whose client is authenticated; a connection began to close. Besides, Update takes back
 // what a new policy declines, a connection that is suspected loses its rows for a time (suspect.go), and of two
-// with one peer, because both sides dialed at once, one is preferred (settle.go). Over plain TCP requests go over connections that were dialed, never
-// over accepted ones (RFC 5923, Section 9.3).
+// with one peer, because both sides dialed at once, one is preferred (settle.go). Over plain TCP and SCTP requests go over connections that were
+// dialed, never over accepted ones (RFC 5923, Section 9.3).
+//
+// # SCTP
+//
+// A connection over SCTP is an association (RFC 4168). Without TLS each message is one of SCTP, on stream zero and
+// unordered; with TLS a stream carries it (RFC 3436), and the side that opened the association is the client.
 //
 // # Goroutines
 //

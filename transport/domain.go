@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,7 @@ type domain struct {
 	mu    sync.Mutex
 	table *alias.Table
 	conns map[alias.ConnID]*Conn     // those that rows of table name, and all others over TLS
-	plain map[sipaddr.Resolved]*Conn // dialed over plain TCP
+	plain map[sipaddr.Resolved]*Conn // dialed without TLS
 	dials map[dialKey]*dial          // in progress
 	leads map[sipaddr.Resolved]*dial // of them, the first to each address
 }
@@ -52,7 +51,7 @@ type credentials struct {
 	server      *tls.Config
 	client      *tls.Config
 	sessions    tls.ClientSessionCache
-	endpoints   map[netip.AddrPort]*endpoint // by listen address, of the TLS listeners
+	endpoints   map[Listen]*endpoint // of the listeners with TLS
 }
 
 // domainSet is the served domains at one time. It is immutable.
@@ -173,7 +172,7 @@ func (t *Transport) makeCredentials(dc Domain, sessions int) (*credentials, erro
 		identities:  identity.FromCertificate(leaf, true),
 		fingerprint: sha256.Sum256(leaf.Raw),
 		sessions:    tls.NewLRUClientSessionCache(sessions),
-		endpoints:   make(map[netip.AddrPort]*endpoint),
+		endpoints:   make(map[Listen]*endpoint),
 	}
 	cr.server = serverTLS(cr)
 	cr.client = clientTLS(cr)
@@ -195,8 +194,8 @@ func (cr *credentials) uriHost() string {
 	return host
 }
 
-// endpoint returns what this domain says of itself over the TLS listener at listen.
-func (t *Transport) endpoint(cr *credentials, listen netip.AddrPort) *endpoint {
+// endpoint returns what this domain says of itself over a listener with TLS.
+func (t *Transport) endpoint(cr *credentials, listen Listen) *endpoint {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ep := cr.endpoints[listen]

@@ -21,7 +21,7 @@ type endpoint struct {
 
 var noEndpoint endpoint
 
-// plainEndpoint returns the endpoint of a UDP or TCP listener: its sent-by is host and port of the
+// plainEndpoint returns the endpoint of a listener without TLS: its sent-by is host and port of the
 // listener, so that nobody has to look anything up to answer.
 func plainEndpoint(t sipaddr.Transport, listen netip.AddrPort, host string) *endpoint {
 	if host == "" {
@@ -41,19 +41,20 @@ func plainEndpoint(t sipaddr.Transport, listen netip.AddrPort, host string) *end
 	return ep
 }
 
-// tlsEndpoint returns the endpoint of a TLS listener for a domain. sentBy is Domain.SentBy, uriHost
+// tlsEndpoint returns the endpoint of a listener with TLS for a domain. sentBy is Domain.SentBy, uriHost
 // a host that the certificate names.
-func tlsEndpoint(listen netip.AddrPort, domain, sentBy, uriHost string, alias bool) *endpoint {
+func tlsEndpoint(l Listen, domain, sentBy, uriHost string, alias bool) *endpoint {
 	host, port := splitSentBy(sentBy)
-	if port == 0 && listen.Port() != sipaddr.TLS.DefaultPort() {
+	listen := l.Addr
+	if port == 0 && listen.Port() != l.Transport.DefaultPort() {
 		port = listen.Port()
 	}
 	ep := &endpoint{
-		advertised:  sipaddr.Advertised{Host: host, Port: port, Transport: sipaddr.TLS},
+		advertised:  sipaddr.Advertised{Host: host, Port: port, Transport: l.Transport},
 		listen:      listen,
 		localDomain: domain,
 	}
-	ep.uri = "sip:" + sipaddr.Advertised{Host: uriHost, Port: port}.SentBy() + ";transport=tls"
+	ep.uri = "sip:" + sipaddr.Advertised{Host: uriHost, Port: port}.SentBy() + ";transport=" + l.Transport.URIParam()
 	if alias {
 		ep.viaTail = ";alias" // RFC 5923, Section 8.1
 	}
@@ -93,8 +94,8 @@ func splitSentBy(s string) (host string, port uint16) {
 	return s[:i], uint16(n)
 }
 
-// listenerFor returns the stream listener to dial to from: the first of the transport and the
-// address family, else any stream listener of the family, else what UDP listens on.
+// listenerFor returns the listener of connections to dial to from: the first of the transport and the
+// address family, else any of the family over the same protocol, TCP or SCTP. For TCP what UDP listens on will do.
 func (t *Transport) listenerFor(to sipaddr.Resolved) (found listener) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,15 +108,18 @@ func (t *Transport) listenerFor(to sipaddr.Resolved) (found listener) {
 		return true
 	}
 	for _, l := range t.listeners {
+		if overSCTP(l.kind) != overSCTP(to.Transport) {
+			continue
+		}
 		if l.kind == to.Transport && better(3, l.addr) || better(2, l.addr) {
-			found = listener{addr: l.addr}
+			found = listener{addr: l.addr, provider: l.provider}
 			if l.kind == to.Transport {
 				found.ep = l.ep
 			}
 		}
 	}
 	for _, s := range t.sockets {
-		if better(1, s.ep.listen) {
+		if !overSCTP(to.Transport) && better(1, s.ep.listen) {
 			found = listener{addr: s.ep.listen}
 		}
 	}

@@ -49,9 +49,9 @@ func (t *Transport) explain(h Hop, thorough bool) Explanation {
 		return Explanation{Err: ErrBadAddress}
 	}
 	switch h.To.Transport {
-	case sipaddr.TLS:
+	case sipaddr.TLS, sipaddr.TLSSCTP:
 		return t.explainTLS(h, thorough)
-	case sipaddr.TCP:
+	case sipaddr.TCP, sipaddr.SCTP:
 		out := t.dials(h, Explanation{Decision: alias.Decision{Reason: alias.NotTLS}})
 		d := t.plainDomain(h.LocalDomain)
 		d.mu.Lock()

@@ -29,6 +29,9 @@ type ConnInfo struct {
 	TLSVersion        string    // such as "TLS 1.3"; "" without TLS
 	CipherSuite       string
 	Resumed           bool
+	// SCTP says who speaks SCTP for it: "kernel", "udp" for userland over UDP, or "raw" for userland over IP. It is ""
+	// over TCP.
+	SCTP              string
 	Opened            time.Time
 	HandshakeTime     time.Duration // of connecting and TLS together when dialed
 	LastUsed          time.Time     // when something was last read or written
@@ -48,6 +51,9 @@ func (c *Conn) info() ConnInfo {
 		Opened: c.opened, HandshakeTime: c.handshake, LastUsed: time.Unix(0, c.lastUsed.Load()),
 		BytesIn: c.stream.in.Load(), BytesOut: c.bytesOut.Load(), State: c.State(),
 		Backwards: c.backwards.Load(),
+	}
+	if c.assoc != nil {
+		i.SCTP = c.assoc.kind.String()
 	}
 	if c.peer != nil {
 		i.CertificateExpiry = c.peer.NotAfter

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -20,9 +21,12 @@ type listener struct {
 	t     *Transport
 	index int // in Config.Listen
 	kind  sipaddr.Transport
-	addr  netip.AddrPort // with the real port
-	tcp   *net.TCPListener
-	ep    *endpoint // plain TCP
+	addr  netip.AddrPort   // with the real port
+	tcp   *net.TCPListener // nil: SCTP
+	ep    *endpoint        // without TLS
+
+	sctp     *sctp.Listener
+	provider sctp.Provider
 }
 
 func (t *Transport) listenStreamLocked(i int, l Listen) error {
@@ -63,6 +67,10 @@ func (t *Transport) plainHost(listen netip.AddrPort) string {
 func (l *listener) accept() {
 	t := l.t
 	defer t.wg.Done()
+	if l.sctp != nil {
+		l.acceptAssociations()
+		return
+	}
 	pause := time.Duration(0)
 	for {
 		c, err := l.tcp.AcceptTCP()
@@ -97,8 +105,8 @@ func (l *listener) accept() {
 			return
 		}
 		place := uint64(0)
-		if l.kind == sipaddr.TLS {
-			place = t.wait(c, source(ip)) // here, so that the places are in the order of arrival
+		if l.kind.Secure() {
+			place = t.wait(func() { refuse(c) }, source(ip)) // here, so that the places are in the order of arrival
 		}
 		// Ends with the handshake, HandshakeTimeout at the latest; Run waits for it.
 		go l.establish(c, ip, place)
@@ -122,24 +130,35 @@ func (l *listener) establish(c *net.TCPConn, ip netip.Addr, place uint64) {
 		t.dismiss(ip)
 		return
 	}
-	if l.kind != sipaddr.TLS {
-		conn := newConn(t, s)
-		conn.direction, conn.domain, conn.ep = alias.Accepted, t.nameless, l.ep
-		if !conn.start() {
-			t.dismiss(ip)
-		}
+	if !l.kind.Secure() {
+		l.begin(s, ip)
 		return
 	}
+	l.greeted(s, ip)
+}
+
+// begin makes a connection without TLS.
+func (l *listener) begin(s *stream, ip netip.Addr) {
+	conn := newConn(l.t, s)
+	conn.direction, conn.domain, conn.ep = alias.Accepted, l.t.nameless, l.ep
+	if !conn.start() {
+		l.t.dismiss(ip)
+	}
+}
+
+// greeted does the handshake of a connection, and makes one out of it.
+func (l *listener) greeted(s *stream, ip netip.Addr) {
+	t := l.t
 	conn, err := l.answer(s)
 	if err != nil {
-		t.logFailed(&t.refusedClients, "handshake failed", c.RemoteAddr(), err)
-		_ = c.Close()
+		t.logFailed(&t.refusedClients, "handshake failed", s.RemoteAddr(), err)
+		s.cut()
 		s.release()
 		t.dismiss(ip)
 		return
 	}
 	if !t.admitIdentity(conn) {
-		t.cfg.Logger.Debug("too many connections of one identity", "peer", c.RemoteAddr())
+		t.cfg.Logger.Debug("too many connections of one identity", "peer", s.RemoteAddr())
 		_ = conn.tls.Close()
 		s.release()
 		t.dismiss(ip)
@@ -190,7 +209,7 @@ func (l *listener) answer(s *stream) (*Conn, error) {
 	}
 	c := newConn(t, s)
 	c.direction, c.tls, c.plain = alias.Accepted, tc, tc
-	c.domain, c.peer, c.ep = sh.domain, sh.peer, t.endpoint(sh.creds, l.addr)
+	c.domain, c.peer, c.ep = sh.domain, sh.peer, t.endpoint(sh.creds, Listen{l.kind, l.addr})
 	c.generation = sh.creds.generation
 	c.opened, c.handshake = begun, time.Since(begun)
 	return c, nil
@@ -206,14 +225,14 @@ func (t *Transport) handshakeFailed(sh *handshake, err error) {
 	}
 }
 
-// wait gives a connection its place among those whose handshake is pending. With too many of them, from one source
+// wait gives a connection its place among those whose handshake is pending; refused is what closes it then. With too many of them, from one source
 // or in all, the oldest is closed: a peer that means it is done long before its turn comes.
-func (t *Transport) wait(c *net.TCPConn, from netip.Addr) uint64 {
+func (t *Transport) wait(refused func(), from netip.Addr) uint64 {
 	t.mu.Lock()
 	t.newest++
 	place := t.newest
-	t.pending[place] = c
-	var victim *net.TCPConn
+	t.pending[place] = refused
+	var victim func()
 	if own := t.pendingFrom[from]; len(own) >= t.cfg.MaxPendingPerSource {
 		victim = t.pending[own[0]]
 		delete(t.pending, own[0])
@@ -230,11 +249,11 @@ func (t *Transport) wait(c *net.TCPConn, from netip.Addr) uint64 {
 		t.count.refusedPending.Add(1)
 	}
 	if t.life == stopped {
-		victim = c
+		victim = refused
 	}
 	t.mu.Unlock()
 	if victim != nil {
-		refuse(victim)
+		victim()
 	}
 	return place
 }
@@ -242,7 +261,7 @@ func (t *Transport) wait(c *net.TCPConn, from netip.Addr) uint64 {
 // ready takes a connection out of the pending ones.
 func (t *Transport) ready(place uint64, from netip.Addr) {
 	if place == 0 {
-		return // plain TCP: it has never been there
+		return // without TLS: it has never been there
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -23,6 +23,9 @@ var errFraming = errors.New("transport: stream is out of step")
 // readLoop reads messages until the connection ends. It returns nil after an orderly end and after
 // the end that this side has asked for.
 func (c *Conn) readLoop() error {
+	if c.whole() {
+		return c.readMessages()
+	}
 	// What came together with the end of the handshake is with TLS already.
 	fresh := c.tls != nil
 	for {
@@ -172,6 +175,13 @@ func (c *Conn) deliver(raw string) {
 	}
 	if m.IsRequest() {
 		m.SetReceived(c.remote.Addr(), c.remote.Port())
+	}
+	c.dispatch(m, src)
+}
+
+// dispatch gives a message to the handler, when the connection has learnt from it what there is to learn.
+func (c *Conn) dispatch(m *sip.Message, src *Source) {
+	if m.IsRequest() {
 		c.recommend(m)
 		c.learn(m)
 	} else {

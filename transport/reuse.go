@@ -52,10 +52,10 @@ func (t *Transport) Flow(h Hop, done func(Flow, alias.Decision, error)) {
 		return
 	}
 	switch h.To.Transport {
-	case sipaddr.TLS:
+	case sipaddr.TLS, sipaddr.TLSSCTP:
 		t.flowTLS(h, false, done)
-	case sipaddr.TCP:
-		t.flowTCP(h, done)
+	case sipaddr.TCP, sipaddr.SCTP:
+		t.flowPlain(h, done)
 	case sipaddr.UDP:
 		t.flowUDP(h, done)
 	default:
@@ -70,7 +70,7 @@ func (t *Transport) Ready(h Hop) (Flow, bool) {
 		return Flow{}, false
 	}
 	switch h.To.Transport {
-	case sipaddr.TLS:
+	case sipaddr.TLS, sipaddr.TLSSCTP:
 		set := t.domains.Load()
 		d := set.find(h.LocalDomain)
 		if d == nil || h.Reference == "" {
@@ -84,7 +84,7 @@ func (t *Transport) Ready(h Hop) (Flow, bool) {
 		}
 		t.decided.add(dec.Reason)
 		return Flow{conn: c}, true
-	case sipaddr.TCP:
+	case sipaddr.TCP, sipaddr.SCTP:
 		d := t.plainDomain(h.LocalDomain)
 		d.mu.Lock()
 		c := d.plain[h.To]
@@ -151,9 +151,9 @@ func (d *domain) findLocked(h Hop) (*Conn, alias.Decision) {
 	return nil, alias.Decision{Reason: alias.Closing, Basis: h.Basis}
 }
 
-// flowTCP uses a connection that this side dialed for the same local domain. A connection that was
+// flowPlain uses a connection that this side dialed for the same local domain. A connection that was
 // accepted never carries a request, whatever its Vias say: RFC 5923, Section 9.3.
-func (t *Transport) flowTCP(h Hop, done func(Flow, alias.Decision, error)) {
+func (t *Transport) flowPlain(h Hop, done func(Flow, alias.Decision, error)) {
 	d := t.plainDomain(h.LocalDomain)
 	dec := alias.Decision{Reason: alias.NotTLS}
 	t.decided.add(dec.Reason)
@@ -190,7 +190,7 @@ func (t *Transport) flowUDP(h Hop, done func(Flow, alias.Decision, error)) {
 		done(f, dec, nil)
 		return
 	}
-	t.flowTCP(h, func(tcp Flow, dec alias.Decision, err error) {
+	t.flowPlain(h, func(tcp Flow, dec alias.Decision, err error) {
 		if de, ok := errors.AsType[*DialError](err); ok && de.Refused && h.Size <= maxDatagram {
 			t.count.largeUDP.Add(1)
 			t.refused.add(h.To.AddrPort, time.Now())
@@ -270,11 +270,11 @@ func (x *dialer) prepare() error {
 	if !ln.addr.IsValid() {
 		return ErrNoListener
 	}
-	x.listen, x.creds = ln.addr, x.d.creds.Load()
-	if x.key.to.Transport == sipaddr.TLS {
-		x.ep = t.endpoint(x.creds, ln.addr)
+	x.listen, x.provider, x.creds = ln.addr, ln.provider, x.d.creds.Load()
+	if to := x.key.to.Transport; to.Secure() {
+		x.ep = t.endpoint(x.creds, Listen{to, ln.addr})
 	} else if x.ep = ln.ep; x.ep == nil {
-		x.ep = plainEndpoint(sipaddr.TCP, ln.addr, t.plainHost(ln.addr))
+		x.ep = plainEndpoint(to, ln.addr, t.plainHost(ln.addr))
 		t.mu.Lock()
 		t.addEndpointLocked(x.ep)
 		t.mu.Unlock()
@@ -320,11 +320,12 @@ func (c *Conn) learn(m *sip.Message) {
 	transport, _ := sipaddr.ParseTransport(via.Transport)
 	// RFC 5923, Section 8.2: the port of sent-by, or else 5061.
 	port := sipaddr.Advertised{Port: via.Port, Transport: sipaddr.TLS}.EffectivePort()
+	own := transport == c.ep.advertised.Transport
 	var generation uint64
 	if c.tls != nil {
 		generation = c.domain.creds.Load().generation
 	}
-	if transport == sipaddr.TLS && c.learnedGen == generation {
+	if own && c.learnedGen == generation {
 		for _, p := range c.learned {
 			if p == port {
 				return // decided already
@@ -333,7 +334,7 @@ func (c *Conn) learn(m *sip.Message) {
 	}
 	reason := c.decideAlias(m, transport, port)
 	c.t.count.learned(reason)
-	if transport == sipaddr.TLS {
+	if own {
 		if c.learnedGen != generation {
 			c.learnedGen, c.learned = generation, [4]uint16{}
 		}
@@ -347,13 +348,13 @@ func (c *Conn) learn(m *sip.Message) {
 
 // decideAlias makes a row for an accepted connection, or says why there is none.
 func (c *Conn) decideAlias(m *sip.Message, transport sipaddr.Transport, port uint16) alias.Reason {
-	if c.tls == nil || transport != sipaddr.TLS {
-		return alias.NotTLS // RFC 5923, Section 9.3
+	if c.tls == nil || transport != c.ep.advertised.Transport {
+		return alias.NotTLS // RFC 5923, Section 9.3; and the row's transport is that of the Via: RFC 5923, Section 5
 	}
 	d := c.domain
 	row := alias.Row{
 		// RFC 5923, Section 5: the source IP address, never one that sent-by leads to.
-		Resolved:    sipaddr.Resolved{AddrPort: netip.AddrPortFrom(c.remote.Addr(), port), Transport: sipaddr.TLS},
+		Resolved:    sipaddr.Resolved{AddrPort: netip.AddrPortFrom(c.remote.Addr(), port), Transport: transport},
 		LocalDomain: d.name, Conn: c.id, Direction: alias.Accepted, LastUsed: time.Now(),
 	}
 	creds := d.creds.Load()

@@ -19,6 +19,9 @@ func dialControl(_, _ string, c syscall.RawConn) error {
 
 // broken reports whether the connection of s has been reset, which nobody is told who neither reads nor writes.
 func (s *stream) broken() (broken bool) {
+	if s.over != nil {
+		return s.finished()
+	}
 	const closed = 7 // TCP_CLOSE, in the numbers of the kernel
 	err := s.control(func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -31,6 +34,9 @@ func (s *stream) broken() (broken bool) {
 // refused reports whether the peer has answered what was written last with a reset, or the socket is closed here. It
 // says so once.
 func (s *stream) refused() (refused bool) {
+	if s.over != nil {
+		return s.finished()
+	}
 	err := s.control(func(fd int) error {
 		code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		refused = err != nil || code != 0
@@ -41,6 +47,9 @@ func (s *stream) refused() (refused bool) {
 
 // underway returns how many bytes the peer's system has not acknowledged.
 func (s *stream) underway() (n int) {
+	if s.over != nil {
+		return 0 // it is not told
+	}
 	_ = s.control(func(fd int) (err error) {
 		n, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		return err

@@ -10,8 +10,8 @@ import (
 func dialControl(_, _ string, _ syscall.RawConn) error { return nil }
 
 // broken and underway: what a system does not tell is taken to have arrived.
-func (s *stream) broken() bool  { return false }
-func (s *stream) refused() bool { return false }
+func (s *stream) broken() bool  { return s.finished() }
+func (s *stream) refused() bool { return s.finished() }
 func (s *stream) underway() int { return 0 }
 
 func streamOptions(syscall.RawConn, time.Duration, int) error { return nil }

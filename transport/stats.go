@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sctp"
 )
 
 // Stats has counters since the start, and the figures of the moment.
@@ -65,6 +66,8 @@ type Stats struct {
 	RepliesRescued       uint64 // of them and of the lost ones, those that waited to be written when the first one broke
 	LargeOverTCP         uint64 // requests that went by TCP for their size
 	LargeOverUDP         uint64 // of them, those that fell back to UDP
+
+	SCTP sctp.Stats // of all local addresses together
 }
 
 // counters are the atomic twins of the counters of Stats.
@@ -123,6 +126,9 @@ func (t *Transport) Stats() Stats {
 	}
 	t.mu.Lock()
 	s.Connections, s.Pending = len(t.conns), len(t.pending)
+	for _, p := range t.providers {
+		addStats(&s.SCTP, p.Stats())
+	}
 	t.mu.Unlock()
 	for _, d := range t.allDomains() {
 		d.mu.Lock()

@@ -20,8 +20,9 @@ import (
 // reads). All else belongs to the goroutine that reads.
 type stream struct {
 	*net.TCPConn
-	sys socket     // how this system waits for bytes
-	own descriptor // the socket, while a loop carries it
+	over medium     // instead of TCP; nil: TCP
+	sys  socket     // how this system waits for bytes
+	own  descriptor // the socket, while a loop carries it
 	// carry, if it is there, has a loop carry the connection before the goroutine that reads waits for the first time.
 	carry func() (again bool, err error)
 
@@ -76,7 +77,7 @@ func (s *stream) wait() error {
 			return err
 		}
 	}
-	n, err := s.sys.fill(s)
+	n, err := s.fill()
 	if n > 0 {
 		s.in.Add(uint64(n))
 		if s.records != nil {
@@ -151,7 +152,7 @@ func (s *stream) SetReadDeadline(t time.Time) error {
 	if s.own.deadline(t) {
 		return nil
 	}
-	return s.TCPConn.SetReadDeadline(t)
+	return s.below().SetReadDeadline(t)
 }
 
 // Close closes the socket, whoever waits for it.
@@ -159,7 +160,7 @@ func (s *stream) Close() error {
 	if s.own.close() {
 		return nil
 	}
-	return s.TCPConn.Close()
+	return s.below().Close()
 }
 
 func (s *stream) writeLocked(p []byte) (int, error) {
@@ -168,11 +169,11 @@ func (s *stream) writeLocked(p []byte) (int, error) {
 	}
 	if now := time.Now(); s.writeDue.Sub(now) < s.writeTimeout/2 {
 		s.writeDue = now.Add(s.writeTimeout)
-		if err := s.TCPConn.SetWriteDeadline(s.writeDue); err != nil {
+		if err := s.below().SetWriteDeadline(s.writeDue); err != nil {
 			return 0, err
 		}
 	}
-	return s.TCPConn.Write(p)
+	return s.below().Write(p)
 }
 
 func (s *stream) waitOutsideGate() error {

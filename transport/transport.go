@@ -3,14 +3,16 @@ package transport
 import (
 	"context"
 	"fmt"
-	"net"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -46,8 +48,9 @@ type Transport struct {
 	listeners   []*listener
 	sockets     []*udpSocket
 	conns       map[alias.ConnID]*Conn
-	pending     map[uint64]*net.TCPConn // accepted, in their handshake, by order
-	oldest      uint64                  // no pending one is older
+	providers   map[netip.Addr]sctp.Provider // by local address; set by Open
+	pending     map[uint64]func()            // accepted, in their handshake, by order: what refuses them
+	oldest      uint64                       // no pending one is older
 	newest      uint64
 	held        int                     // connections of any kind, and dials
 	perSource   map[netip.Addr]int      // accepted ones
@@ -80,7 +83,7 @@ func New(cfg Config) (*Transport, error) {
 		nameless:    newDomain("", cfg),
 		quit:        make(chan struct{}),
 		conns:       make(map[alias.ConnID]*Conn),
-		pending:     make(map[uint64]*net.TCPConn),
+		pending:     make(map[uint64]func()),
 		perSource:   make(map[netip.Addr]int),
 		perIdentity: make(map[string]int),
 		pendingFrom: make(map[netip.Addr][]uint64),
@@ -105,15 +108,22 @@ func (t *Transport) Open() error {
 	}
 	for i, l := range t.cfg.Listen {
 		var err error
-		if l.Transport == sipaddr.UDP {
+		switch {
+		case l.Transport == sipaddr.UDP:
 			err = t.listenUDPLocked(i, l)
-		} else {
+		case overSCTP(l.Transport):
+			err = t.listenAssociationsLocked(i, l)
+		default:
 			err = t.listenStreamLocked(i, l)
 		}
 		if err != nil {
 			t.closeListenersLocked(true)
+			t.closeProviders()
 			t.listeners, t.sockets = nil, nil
-			return &ListenError{Index: i, Listen: l, Err: cause(err)}
+			if !overSCTP(l.Transport) {
+				err = cause(err)
+			}
+			return &ListenError{Index: i, Listen: l, Err: err}
 		}
 	}
 	t.life = opened
@@ -164,11 +174,12 @@ func (t *Transport) Run(ctx context.Context) error {
 	}
 	err := t.Close()
 	t.wg.Wait()
+	t.closeProviders()
 	stopLoops(loops)
 	return err
 }
 
-// Drain closes the TCP and TLS listeners, begins to close every connection as BeginClose does, and
+// Drain closes all listeners but those of UDP, begins to close every connection as BeginClose does, and
 // returns when none is left or ctx is done. UDP goes on until Close, as do requests that need a
 // connection for what has begun already.
 func (t *Transport) Drain(ctx context.Context) error {
@@ -205,13 +216,17 @@ func (t *Transport) Close() error {
 		t.mu.Unlock()
 		return nil
 	}
+	if t.life == opened {
+		defer t.closeProviders() // else Run does, in the end
+	}
 	t.life = stopped
 	t.closeListenersLocked(true)
 	conns := t.connsLocked()
-	for _, c := range t.pending {
-		_ = c.Close()
-	}
+	pending := slices.Collect(maps.Values(t.pending))
 	t.mu.Unlock()
+	for _, refuse := range pending {
+		refuse()
+	}
 	close(t.quit)
 	for _, d := range t.allDomains() {
 		d.cancelDials()
@@ -236,7 +251,7 @@ const closeGrace = 200 * time.Millisecond
 func (t *Transport) Check(domains []Domain) error {
 	if len(domains) == 0 {
 		for _, l := range t.cfg.Listen {
-			if l.Transport == sipaddr.TLS {
+			if l.Transport.Secure() {
 				return fmt.Errorf("transport: listener %s needs a domain with a certificate", l)
 			}
 		}
@@ -347,7 +362,7 @@ func (t *Transport) connsLocked() []*Conn {
 
 func (t *Transport) closeListenersLocked(udp bool) {
 	for _, l := range t.listeners {
-		_ = l.tcp.Close()
+		l.close()
 	}
 	if udp {
 		for _, s := range t.sockets {

@@ -13,6 +13,9 @@ func (c *Conn) send(b []byte) error {
 	if c.halted.Load() && startsTransaction(b) {
 		return ErrClosed // RFC 5923, Section 8.3: not after the peer's closure alert, even if it was found before
 	}
+	if c.assoc != nil && c.tls == nil && len(b) > c.assoc.longest {
+		return ErrTooLarge
+	}
 	c.mu.Lock()
 	queued, takes := c.queuedLocked(), false
 	for try := 0; try < 4 && queued > 0 && queued+len(b) > c.t.cfg.QueueBytes; try++ {
@@ -45,6 +48,9 @@ func (c *Conn) send(b []byte) error {
 		c.queue = getBuffer()
 	}
 	c.queue.b = append(c.queue.b, b...)
+	if c.assoc != nil {
+		c.queue.ends = append(c.queue.ends, len(c.queue.b))
+	}
 	tell, inline := !c.awake, c.inline
 	c.awake = true
 	c.mu.Unlock()
@@ -136,7 +142,7 @@ func (c *Conn) writeLoop() {
 			return
 		case out != nil:
 			late := c.halted.Load() // what is written before the peer's end comes is not late
-			err := c.write(out.b, since)
+			err := c.writeOut(out, since)
 			if err != nil {
 				c.abort(err)
 				c.rescue(out.b)
@@ -157,6 +163,14 @@ func (c *Conn) writeLoop() {
 			}
 		}
 	}
+}
+
+// writeOut writes what was queued.
+func (c *Conn) writeOut(out *buffer, now time.Time) error {
+	if c.whole() {
+		return c.writeMessages(out, now)
+	}
+	return c.write(out.b, now)
 }
 
 // write hands b to TLS or to the socket.

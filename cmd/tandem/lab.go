@@ -11,15 +11,17 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tandem-sip/tandem/internal/lab"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // labCommand shows RFC 5923's Figure 4 at work.
 type labCommand struct {
-	Calls   int     `default:"50" placeholder:"N" help:"Calls each way (${default})."`
-	Rate    float64 `default:"50" placeholder:"N" help:"Calls that begin a second, each way (${default})."`
-	Once    bool    `help:"Stop after the calls. Without it the proxies stay up and the alias tables are shown as they change."`
-	JSON    bool    `name:"json" help:"Print the result as one JSON object."`
-	Verbose bool    `short:"v" help:"Show what the proxies log."`
+	Calls     int     `default:"50" placeholder:"N" help:"Calls each way (${default})."`
+	Rate      float64 `default:"50" placeholder:"N" help:"Calls that begin a second, each way (${default})."`
+	Transport string  `default:"tls" enum:"tls,tls-sctp,sctp" placeholder:"NAME" help:"What the proxies speak to each other: tls, tls-sctp, or sctp, over which each has an association of its own to the other (${default})."`
+	Once      bool    `help:"Stop after the calls. Without it the proxies stay up and the alias tables are shown as they change."`
+	JSON      bool    `name:"json" help:"Print the result as one JSON object."`
+	Verbose   bool    `short:"v" help:"Show what the proxies log."`
 }
 
 // Help is shown by `tandem lab --help`.
@@ -29,6 +31,7 @@ func (*labCommand) Help() string {
 Examples:
 
   tandem lab
+  tandem lab --transport tls-sctp
   tandem lab --calls 20000 --rate 500 --once --json`
 }
 
@@ -51,8 +54,9 @@ func (c *labCommand) Run() error {
 	if c.Verbose {
 		level = slog.LevelDebug
 	}
+	spoken, _ := sipaddr.ParseTransport(c.Transport)
 	opts := lab.Options{
-		Calls: c.Calls, Rate: c.Rate, Once: c.Once, Version: version(),
+		Transport: spoken, Calls: c.Calls, Rate: c.Rate, Once: c.Once, Version: version(),
 		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && !c.Verbose,
 		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	}

@@ -14,7 +14,7 @@ var aliasColumns = []column[api.Alias]{
 	byText("local_domain", func(a *api.Alias) string { return a.LocalDomain }),
 	byText("ip", func(a *api.Alias) string { return a.IP }),
 	byNumber("port", func(a *api.Alias) uint16 { return a.Port }),
-	byText("transport", func(a *api.Alias) string { return a.Transport }, "tls"),
+	byText("transport", func(a *api.Alias) string { return a.Transport }, "tls", "tls-sctp"),
 	{name: "identity", text: func(a *api.Alias) []string { return a.Identities }},
 	{name: "connection", compare: byNumber("", func(a *api.Alias) uint64 { return a.Connection }).compare,
 		text: func(a *api.Alias) []string { return []string{strconv.FormatUint(a.Connection, 10)} }},

@@ -16,7 +16,7 @@ import (
 var connectionColumns = []column[api.Connection]{
 	{name: "id", compare: byNumber("", func(c *api.Connection) uint64 { return c.ID }).compare,
 		text: func(c *api.Connection) []string { return []string{strconv.FormatUint(c.ID, 10)} }},
-	byText("transport", func(c *api.Connection) string { return c.Transport }, "tcp", "tls"),
+	byText("transport", func(c *api.Connection) string { return c.Transport }, "tcp", "tls", "sctp", "tls-sctp"),
 	byText("direction", func(c *api.Connection) string { return c.Direction }, "dialed", "accepted"),
 	byText("state", func(c *api.Connection) string { return c.State }, "open", "draining", "closing", "closed"),
 	byText("local_domain", func(c *api.Connection) string { return c.LocalDomain }),
@@ -42,7 +42,7 @@ func (s *Server) connectionRoutes() []route {
 		}
 	}
 	return []route{
-		listRoute(path, "The TCP and TLS connections.", connectionColumns, s.connections),
+		listRoute(path, "The connections: over TCP and SCTP, with TLS and without.", connectionColumns, s.connections),
 		{method: http.MethodGet, path: path + "/{id}", summary: "One connection. Its ETag is for If-Match.", answers: api.Connection{}, serve: s.connection},
 		act("drain", "Close a connection in order: no new transactions, and the closure alert when those that there are have ended.", func(id alias.ConnID) (string, bool) {
 			return "no new transactions begin on it; it closes when those that there are have ended", s.node.DrainConnection(id)
@@ -69,7 +69,7 @@ func (s *Server) connections() []api.Connection {
 // connectionOf says of a connection what the API says.
 func connectionOf(c *node.Connection) api.Connection {
 	out := api.Connection{
-		ID: uint64(c.ID), Transport: word(c.Transport), Direction: c.Direction.String(), State: c.State.String(),
+		ID: uint64(c.ID), Transport: word(c.Transport), SCTP: c.SCTP, Direction: c.Direction.String(), State: c.State.String(),
 		LocalDomain: c.LocalDomain, Peer: c.PeerName, Local: c.Local.String(), Source: c.Remote.String(),
 		Reference: c.Reference, Identities: []string{}, Expiry: timeOrNil(c.CertificateExpiry),
 		TLSVersion: c.TLSVersion, Cipher: c.CipherSuite, Resumed: c.Resumed, Opened: c.Opened,

@@ -40,6 +40,8 @@ type Config struct {
 	Peers []Peer
 	// Routes are asked in this order; the first that matches wins.
 	Routes []Route
+	// SCTP says how SCTP is spoken.
+	SCTP SCTP
 	// Log says what is logged, and how.
 	Log Log
 	// Limits bounds what others can make this process hold.
@@ -249,6 +251,7 @@ func defaults() *Config {
 			"P-Private-Network-Indication",  // RFC 7316, Section 4
 			"X-Trusted",
 		}},
+		SCTP:  SCTP{Provider: "auto", UDPPort: 9899, TLSStreams: 1, Ping: 6 * time.Second, Retransmissions: 5},
 		Log:   Log{Level: slog.LevelInfo},
 		Trace: Trace{Memory: 4 << 20},
 		Limits: Limits{

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/identity"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // expirySoon is how long before its end a certificate is warned about.
@@ -261,7 +260,7 @@ func (r *reader) checkIdentities(d *Domain, key string, cnFallback bool) {
 // checkTLS finds TLS listeners that have nothing to show, or nothing to believe.
 func (r *reader) checkTLS(cfg *Config) {
 	for i, l := range cfg.Listen {
-		if l.Transport != sipaddr.TLS && l.Transport != sipaddr.TLSSCTP {
+		if !l.Transport.Secure() {
 			continue
 		}
 		some, believing := false, true

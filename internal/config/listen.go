@@ -14,7 +14,7 @@ func (v value) readListen(cfg *Config) {
 		scheme, rest, ok := strings.Cut(url, "://")
 		transport, known := sipaddr.ParseTransport(scheme)
 		if !ok || !known || transport.URIParam() != strings.ToLower(scheme) {
-			at[i].problem("%q is no address to listen on: write a transport (udp, tcp or tls) and an IP address with a port, such as udp://127.0.0.1:5060", url)
+			at[i].problem("%q is no address to listen on: write a transport (udp, tcp, tls, sctp or tls-sctp) and an IP address with a port, such as udp://127.0.0.1:5060", url)
 			cfg.Listen = append(cfg.Listen, Listen{}) // keeps the places in step with the list
 			continue
 		}
@@ -58,10 +58,6 @@ func (r *reader) checkListen(cfg *Config) {
 	first := make(map[socket]int)
 	for i, l := range cfg.Listen {
 		s := socket{socketKind(l.Transport), l.Addr}
-		if s.kind == "SCTP" {
-			r.problemAt(index("listen", i), "%s: SCTP is not served by this version: take the listener out", l)
-			continue
-		}
 		if s.kind == "" || l.Addr.Port() == 0 {
 			continue
 		}

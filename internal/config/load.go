@@ -57,6 +57,7 @@ func (r *reader) config(root value, cfg *Config) {
 		{"access", func(v value) { v.readAccess(&cfg.Access) }},
 		{"peers", func(v value) { v.readPeers(cfg) }},
 		{"routes", func(v value) { v.readRoutes(cfg) }},
+		{"sctp", func(v value) { v.readSCTP(&cfg.SCTP) }},
 		{"log", func(v value) { v.readLog(&cfg.Log) }},
 		{"limits", func(v value) { v.readLimits(&cfg.Limits) }},
 		{"timers", func(v value) { v.readTimers(&cfg.Timers) }},
@@ -64,6 +65,7 @@ func (r *reader) config(root value, cfg *Config) {
 		{"trace", func(v value) { v.readTrace(&cfg.Trace) }},
 	})
 	r.checkListen(cfg)
+	r.checkSCTP(cfg)
 	r.checkAdminSocket(cfg)
 	r.checkDomains(cfg)
 	r.checkPeers(cfg)

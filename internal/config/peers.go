@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sip"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // readPeers reads the known peers.
@@ -43,8 +44,8 @@ func (v value) readConnect() (uris []*sip.URI) {
 		t, ok := at[i].target(s)
 		switch {
 		case !ok:
-		case t.URI.Transport() != "" && t.URI.Transport() != "tcp" && t.URI.Transport() != "tls":
-			at[i].problem("%q asks for %s, which has no connections: write transport=tcp or transport=tls", s, strings.ToUpper(t.URI.Transport()))
+		case t.URI.Transport() != "" && !connects(t.URI.Transport()):
+			at[i].problem("%q asks for %s, which has no connections: write transport=tcp, tls, sctp or tls-sctp", s, strings.ToUpper(t.URI.Transport()))
 		case isLiteral(t.URI.Host) && t.URI.Transport() == "" && !t.URI.Secure():
 			at[i].problem("%q leads to UDP, which has no connections: add ;transport=tcp or ;transport=tls", s)
 		default:
@@ -52,6 +53,12 @@ func (v value) readConnect() (uris []*sip.URI) {
 		}
 	}
 	return uris
+}
+
+// connects tells whether a transport has connections.
+func connects(name string) bool {
+	t, ok := sipaddr.ParseTransport(name)
+	return ok && t.Reliable()
 }
 
 // isLiteral tells whether the host of a URI is an IP address.

@@ -96,6 +96,8 @@ func (c *Config) listensAt(u *sip.URI) bool {
 	}
 	transport, _ := sipaddr.ParseTransport(u.Transport())
 	switch {
+	case u.Secure() && (transport == sipaddr.SCTP || transport == sipaddr.TLSSCTP):
+		transport = sipaddr.TLSSCTP
 	case u.Secure():
 		transport = sipaddr.TLS
 	case transport == sipaddr.Unknown:

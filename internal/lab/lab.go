@@ -18,12 +18,16 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // Options says what to do. The zero value places 50 calls each way, 50 a second.
 type Options struct {
 	// Calls is how many calls go each way. Default 50.
 	Calls int
+	// Transport is what is spoken between the proxies: TLS by default, TLSSCTP, or SCTP without TLS, over which each
+	// proxy has an association of its own to the other.
+	Transport sipaddr.Transport
 	// Rate is how many calls begin a second each way, whatever became of those before. Default 50.
 	Rate float64
 	// Hold is how long a call is held before somebody hangs up. Default 100 ms.
@@ -44,6 +48,9 @@ func (o Options) withDefaults() Options {
 	if o.Calls <= 0 {
 		o.Calls = 50
 	}
+	if o.Transport == sipaddr.Unknown {
+		o.Transport = sipaddr.TLS
+	}
 	if o.Rate <= 0 {
 		o.Rate = 50
 	}
@@ -59,6 +66,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// overSCTP reports whether the proxies speak SCTP.
+func (o Options) overSCTP() bool {
+	return o.Transport == sipaddr.SCTP || o.Transport == sipaddr.TLSSCTP
+}
+
 // Lab is the figure, built and running. Its methods other than Close may be called at once.
 type Lab struct {
 	opts  Options
@@ -67,6 +79,8 @@ type Lab struct {
 	zone  *zone
 	sides [2]*side
 	book  *book
+
+	opened [2]int // associations that each side had opened before the first call; set by Call
 
 	stop context.CancelFunc // ends the agents and proxies
 	ran  sync.WaitGroup     // what Start started
@@ -77,7 +91,7 @@ type Lab struct {
 
 // Start builds the figure. What it says is wrong is for people to read. Close ends what it started.
 func Start(opts Options) (*Lab, error) {
-	found, err := findPlace()
+	found, err := findPlace(opts.overSCTP())
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +117,7 @@ func startAt(found *foundPlace, opts Options) (*Lab, error) {
 
 // build puts everything up in the order in which one thing needs another.
 func (l *Lab) build(ctx context.Context, found *foundPlace) error {
-	l.zone = newZone(found.dns, l.place)
+	l.zone = newZone(found.dns, l.place, l.opts.Transport)
 	// Ends when Close shuts the server down.
 	l.ran.Go(func() { l.ended("the DNS server", l.zone.run()) })
 	if err := writeCertificates(l.dir); err != nil {
@@ -200,7 +214,7 @@ type Row struct {
 	LocalDomain string          `json:"local_domain"` // the served domain that the table belongs to
 	IP          netip.Addr      `json:"ip"`           // of the resolved address
 	Port        uint16          `json:"port"`
-	Transport   string          `json:"transport"`  // as in Via: TLS
+	Transport   string          `json:"transport"`  // as in Via: TLS or TLS-SCTP
 	Identities  []string        `json:"identities"` // SIP domain identities of the peer's certificate
 	Connection  alias.ConnID    `json:"connection"` // the alias descriptor
 	Direction   alias.Direction `json:"direction"`  // dialed or accepted

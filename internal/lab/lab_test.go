@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // run places calls in a lab of its own and returns what Run printed, too.
@@ -87,10 +88,33 @@ func checkTables(t *testing.T, r *Result) {
 	} {
 		row, far := r.Aliases[i], r.place.sides[1-i]
 		if row.Proxy != proxyNames[i] || row.LocalDomain != domainNames[i] || row.IP != far.proxy || row.Port != far.tls ||
-			row.Transport != "TLS" || row.Direction != want.direction || strings.Join(row.Identities, " ") != want.identities || row.Connection == 0 {
+			row.Transport != r.Transport || row.Direction != want.direction || strings.Join(row.Identities, " ") != want.identities || row.Connection == 0 {
 			t.Errorf("row of %s: %+v", proxyNames[i], row)
 		}
 	}
+}
+
+// TestOverSCTP places calls both ways over one association with TLS, and over two without.
+func TestOverSCTP(t *testing.T) {
+	t.Run("seed-tls-sctp", func(t *testing.T) {
+		r, _ := run(t, Options{Calls: 20, Rate: 100, Transport: sipaddr.TLSSCTP})
+		if r.Failed() != 0 || r.Forward.Answered != 20 || r.Backward.Answered != 20 || r.Unexpected != 0 {
+			t.Errorf("%+v", r)
+		}
+		if *r.Associations != 1 || len(r.Connections) != 2 || r.Handshakes != 1 || r.Forward.Dialed != 1 || r.Backward.Dialed != 0 || r.Backward.Reused != 20 {
+			t.Errorf("%d associations, %d handshakes, dialed %d and %d", *r.Associations, r.Handshakes, r.Forward.Dialed, r.Backward.Dialed)
+		}
+		checkTables(t, r)
+	})
+	t.Run("seed-sctp-pair", func(t *testing.T) {
+		r, _ := run(t, Options{Calls: 20, Rate: 100, Transport: sipaddr.SCTP})
+		if r.Failed() != 0 || r.Forward.Answered != 20 || r.Backward.Answered != 20 || r.Unexpected != 0 {
+			t.Errorf("%+v", r)
+		}
+		if *r.Associations != 2 || *r.OpenBefore != 2 || r.Handshakes != 0 || r.Forward.Dialed != 1 || r.Backward.Dialed != 1 || len(r.Aliases) != 0 {
+			t.Errorf("%d associations, %d before the first call, %d handshakes, dialed %d and %d, %d rows", *r.Associations, *r.OpenBefore, r.Handshakes, r.Forward.Dialed, r.Backward.Dialed, len(r.Aliases))
+		}
+	})
 }
 
 // TestSideBySide runs two labs at once: neither may touch the other's addresses.
@@ -120,7 +144,7 @@ func TestSideBySide(t *testing.T) {
 // SRV records and sent-by then name.
 func TestOneAddress(t *testing.T) {
 	here := netip.MustParseAddr("127.0.0.1")
-	found, err := bindPlace(place{dns: netip.AddrPortFrom(here, 0), sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}}})
+	found, err := bindPlace(place{dns: netip.AddrPortFrom(here, 0), sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

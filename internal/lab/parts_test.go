@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -19,8 +20,8 @@ func testPlace() place {
 	return place{
 		dns: netip.MustParseAddrPort("127.0.0.53:5300"),
 		sides: [2]spot{
-			{netip.MustParseAddr("127.0.0.11"), 5060, 5061, netip.MustParseAddr("127.0.0.21")},
-			{netip.MustParseAddr("127.0.0.12"), 5060, 5061, netip.MustParseAddr("127.0.0.22")},
+			{proxy: netip.MustParseAddr("127.0.0.11"), sip: 5060, tls: 5061, agents: netip.MustParseAddr("127.0.0.21")},
+			{proxy: netip.MustParseAddr("127.0.0.12"), sip: 5060, tls: 5061, agents: netip.MustParseAddr("127.0.0.22")},
 		},
 	}
 }
@@ -92,13 +93,13 @@ func TestWriteText(t *testing.T) {
 
 // TestFindPlace takes two places at once; they must not overlap.
 func TestFindPlace(t *testing.T) {
-	a, err := findPlace()
+	a, err := findPlace(false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.dns.Close()
 	defer a.release()
-	b, err := findPlace()
+	b, err := findPlace(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestFindPlace(t *testing.T) {
 // TestBindPlaceOneAddress takes a place as on a system that has 127.0.0.1 alone.
 func TestBindPlaceOneAddress(t *testing.T) {
 	here := netip.MustParseAddr("127.0.0.1")
-	f, err := bindPlace(place{dns: netip.AddrPortFrom(here, 0), sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}}})
+	f, err := bindPlace(place{dns: netip.AddrPortFrom(here, 0), sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +131,12 @@ func TestBindPlaceOneAddress(t *testing.T) {
 }
 
 func TestZone(t *testing.T) {
-	f, err := findPlace()
+	f, err := findPlace(false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.release()
-	z := newZone(f.dns, testPlace())
+	z := newZone(f.dns, testPlace(), sipaddr.TLS)
 	ended := make(chan error, 1)
 	// Ends when the zone is closed.
 	go func() { ended <- z.run() }()

@@ -16,6 +16,9 @@ func (r *Result) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "  %s  %d calls, %d failed, %d dialed, %d reused; INVITE to 180: %.1f ms (median), %.1f ms (p99), %.1f ms (longest)\n",
 			name, d.Calls, d.Failed, d.Dialed, d.Reused, d.Ringing.P50, d.Ringing.P99, d.Ringing.Max)
 	}
+	if r.SCTP != "" {
+		fmt.Fprintf(&b, "  SCTP is spoken by %s; associations: %d\n", speakers[r.SCTP], *r.Associations)
+	}
 	fmt.Fprintf(&b, "  %d TLS %s in %.1f s", r.Handshakes, plural(r.Handshakes, "handshake"), r.Seconds)
 	if r.Unexpected > 0 {
 		fmt.Fprintf(&b, "; %d unexpected messages, the first: %s", r.Unexpected, r.UnexpectedTexts[0])
@@ -26,11 +29,17 @@ func (r *Result) WriteText(w io.Writer) error {
 	return err
 }
 
+// speakers are those who speak SCTP, in words.
+var speakers = map[string]string{"kernel": "the kernel", "udp": "the proxies themselves, over UDP", "raw": "the proxies themselves, over IP"}
+
 // figure draws the proxies and what is between them.
 func (r *Result) figure(b *strings.Builder) {
 	middle := "TLS connections: unknown"
 	if r.TLSConnections != nil {
 		middle = fmt.Sprintf("%d TLS %s", *r.TLSConnections, plural(*r.TLSConnections, "connection"))
+	}
+	if r.Associations != nil {
+		middle = fmt.Sprintf("%d %s %s", *r.Associations, r.Transport, plural(*r.Associations, "association"))
 	}
 	p := r.place.sides
 	fmt.Fprintf(b, "\n  %-14s      %-16s  %-24s  %16s      %14s\n", "agents of", proxyNames[0], center(middle, 24), proxyNames[1], "agents of")

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // The parts of RFC 5923's Figure 4. Forward is from the first to the second.
@@ -23,10 +25,22 @@ type place struct {
 // spot is where one proxy and its agents are.
 type spot struct {
 	proxy  netip.Addr
-	sip    uint16 // UDP and TCP
-	tls    uint16
+	sip    uint16 // UDP and TCP, and SCTP
+	tls    uint16 // and TLS over SCTP
 	agents netip.Addr
+	encap  uint16 // UDP port that SCTP is carried over in userland; 0: nobody speaks SCTP
 }
+
+// port returns where a proxy listens for a transport.
+func (s spot) port(t sipaddr.Transport) uint16 {
+	if t.Secure() {
+		return s.tls
+	}
+	return s.sip
+}
+
+// usualEncap is the UDP port of SCTP over UDP: RFC 6951, Section 7.
+const usualEncap = 9899
 
 // foundPlace is a place with what was bound there to keep it.
 type foundPlace struct {
@@ -46,16 +60,20 @@ func (f *foundPlace) release() {
 // findPlace looks for addresses that nobody uses: the usual ports on 127.0.N.11 and 127.0.N.12 for a
 // small N, so that several labs run side by side, or else free ports on 127.0.0.1 (where a system has
 // no other loopback address, or somebody listens on the SIP ports of all addresses).
-func findPlace() (*foundPlace, error) {
+func findPlace(overSCTP bool) (*foundPlace, error) {
 	var last error
 	for n := range 255 {
-		f, err := bindPlace(place{
+		want := place{
 			dns: netip.AddrPortFrom(loopback(n, 53), 5300),
 			sides: [2]spot{
-				{loopback(n, 11), 5060, 5061, loopback(n, 21)},
-				{loopback(n, 12), 5060, 5061, loopback(n, 22)},
+				{proxy: loopback(n, 11), sip: 5060, tls: 5061, agents: loopback(n, 21)},
+				{proxy: loopback(n, 12), sip: 5060, tls: 5061, agents: loopback(n, 22)},
 			},
-		})
+		}
+		if overSCTP {
+			want.sides[0].encap, want.sides[1].encap = usualEncap, usualEncap
+		}
+		f, err := bindPlace(want, overSCTP)
 		if err == nil {
 			return f, nil
 		}
@@ -69,7 +87,7 @@ func findPlace() (*foundPlace, error) {
 		f, err := bindPlace(place{
 			dns:   netip.AddrPortFrom(here, 0),
 			sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}},
-		})
+		}, overSCTP)
 		if err == nil {
 			return f, nil
 		}
@@ -81,7 +99,7 @@ func findPlace() (*foundPlace, error) {
 func loopback(n, host int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, byte(n), byte(host)}) }
 
 // bindPlace binds all that want needs; a port 0 in want becomes the one that the system gave.
-func bindPlace(want place) (*foundPlace, error) {
+func bindPlace(want place, overSCTP bool) (*foundPlace, error) {
 	f := &foundPlace{place: want}
 	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(want.dns))
 	if err != nil {
@@ -89,7 +107,7 @@ func bindPlace(want place) (*foundPlace, error) {
 	}
 	f.dns, f.place.dns = udp, udp.LocalAddr().(*net.UDPAddr).AddrPort()
 	for i := range f.sides {
-		if err := f.bind(&f.sides[i]); err != nil {
+		if err := f.bind(&f.sides[i], overSCTP); err != nil {
 			f.release()
 			udp.Close()
 			return nil, err
@@ -99,7 +117,7 @@ func bindPlace(want place) (*foundPlace, error) {
 }
 
 // bind holds the ports of one proxy.
-func (f *foundPlace) bind(s *spot) error {
+func (f *foundPlace) bind(s *spot, overSCTP bool) error {
 	for _, port := range []*uint16{&s.sip, &s.tls} {
 		tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.proxy, *port)))
 		if err != nil {
@@ -108,10 +126,17 @@ func (f *foundPlace) bind(s *spot) error {
 		f.held = append(f.held, tcp)
 		*port = tcp.Addr().(*net.TCPAddr).AddrPort().Port()
 	}
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.proxy, s.sip)))
-	if err != nil {
-		return err
+	ports := []*uint16{&s.sip}
+	if overSCTP {
+		ports = append(ports, &s.encap)
 	}
-	f.held = append(f.held, udp)
+	for _, port := range ports {
+		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.proxy, *port)))
+		if err != nil {
+			return err
+		}
+		f.held = append(f.held, udp)
+		*port = udp.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // Result is what became of a lab. It is also what `tandem lab --json` prints.
@@ -16,6 +18,15 @@ type Result struct {
 	// them, each once. Null where that cannot be known; TLSConnectionsUnknown then says why.
 	TLSConnections        *int   `json:"tls_connections"`
 	TLSConnectionsUnknown string `json:"tls_connections_unknown,omitempty"`
+	// Transport is what was spoken between the proxies: TLS, SCTP or TLS-SCTP.
+	Transport string `json:"transport"`
+	// SCTP says who spoke SCTP for them: kernel, udp (userland over UDP) or raw (userland over IP). Associations are those
+	// between them, each once, as whoever spoke SCTP counts them, and OpenBefore how many stood before the first call.
+	SCTP         string `json:"sctp,omitempty"`
+	Associations *int   `json:"associations,omitempty"`
+	OpenBefore   *int   `json:"associations_before_calls,omitempty"`
+	// Connections are those between the proxies, each at both ends.
+	Connections []Connection `json:"connections,omitempty"`
 	// Handshakes counts the TLS handshakes done between the proxies, each once.
 	Handshakes int `json:"handshakes"`
 	// Aliases are the rows of both proxies' alias tables.
@@ -34,7 +45,7 @@ type Direction struct {
 	Calls    int `json:"calls"`    // begun
 	Failed   int `json:"failed"`   // not answered and hung up as they should be
 	Answered int `json:"answered"` // with 200
-	// Dialed counts the TLS connections that the caller's proxy dialed, and Reused the calls that
+	// Dialed counts the connections to the other proxy that the caller's proxy dialed, and Reused the calls that
 	// found one there, dialed or accepted before.
 	Dialed int `json:"dialed"`
 	Reused int `json:"reused"`
@@ -92,18 +103,18 @@ func (r *Result) Err() error {
 
 // result collects what there is to say.
 func (l *Lab) result(took time.Duration) *Result {
-	r := &Result{Aliases: l.Rows(), Seconds: took.Seconds(), place: l.place}
+	r := &Result{Aliases: l.Rows(), Seconds: took.Seconds(), Transport: l.opts.Transport.String(), place: l.place}
 	if r.Aliases == nil {
 		r.Aliases = []Row{}
 	}
-	if n, err := kernelConnections(l.place); err != nil {
-		r.TLSConnectionsUnknown = err.Error()
-	} else {
-		r.TLSConnections = &n
-	}
+	l.count(r)
+	opened := [2]int{} // in advance
 	for i, s := range l.sides {
 		dialed, accepted := s.handshakes()
 		r.Handshakes += accepted // each handshake has one server
+		if l.opts.Transport == sipaddr.SCTP {
+			dialed, opened[i] = int(s.node.Stats().Transport.SCTP.Dialed), l.opened[i]
+		}
 		[]*Direction{&r.Forward, &r.Backward}[i].Dialed = dialed
 	}
 
@@ -112,7 +123,7 @@ func (l *Lab) result(took time.Duration) *Result {
 	for i, d := range []*Direction{&r.Forward, &r.Backward} {
 		t := &l.book.tallies[i]
 		d.Calls, d.Failed, d.Answered = t.begun, t.failed, t.answered
-		d.Reused = max(t.answered-d.Dialed, 0)
+		d.Reused = max(t.answered-d.Dialed+opened[i], 0)
 		d.Ringing, d.Answering = newPercentiles(t.ringing), newPercentiles(t.answering)
 		d.Failures = slices.Clone(t.failures)
 	}

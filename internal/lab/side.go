@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/internal/devca"
 	"github.com/tandem-sip/tandem/internal/node"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // agentsPerSide is how many user agents each domain has. The first of them is the one that is called;
@@ -54,7 +55,7 @@ func newSide(dir string, i int, p place, opts Options, b *book) (*side, error) {
 		s.agents = append(s.agents, a)
 	}
 	path := filepath.Join(dir, s.name+".yaml")
-	if err := os.WriteFile(path, []byte(s.settings(p.dns)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(s.settings(p, 1-i, opts.Transport)), 0o600); err != nil {
 		_ = s.close()
 		return nil, fmt.Errorf("lab: %w", err)
 	}
@@ -69,24 +70,33 @@ func newSide(dir string, i int, p place, opts Options, b *book) (*side, error) {
 	return s, nil
 }
 
-// settings is the proxy's configuration as an operator would write it.
-func (s *side) settings(dns netip.AddrPort) string {
+// settings is the proxy's configuration as an operator would write it. far is the number of the other side.
+func (s *side) settings(p place, far int, t sipaddr.Transport) string {
 	sentBy := s.name
 	if s.spot.tls != 5061 {
 		sentBy = fmt.Sprintf("%s:%d", s.name, s.spot.tls)
+	}
+	spoken := ""
+	if s.spot.encap != 0 && s.spot.encap != usualEncap {
+		spoken = fmt.Sprintf("sctp: {udp_port: %d, peer_udp_port: %d}\n", s.spot.encap, p.sides[far].encap)
+	}
+	if t == sipaddr.SCTP {
+		// Plain SCTP carries no requests backwards (RFC 5923, Section 9.3): each side opens an association of its own.
+		spoken += fmt.Sprintf("peers:\n  - name: %s\n    addresses: [%s]\n    connect: [\"sip:%s\"]\n", proxyNames[far], p.sides[far].proxy, domainNames[far])
 	}
 	return strings.NewReplacer(
 		"DOMAIN", s.domain,
 		"SENTBY", sentBy,
 		"SIP", netip.AddrPortFrom(s.spot.proxy, s.spot.sip).String(),
-		"TLS", netip.AddrPortFrom(s.spot.proxy, s.spot.tls).String(),
-		"DNS", dns.String(),
+		"DNS", p.dns.String(),
+		"LISTEN", t.URIParam()+"://"+netip.AddrPortFrom(s.spot.proxy, s.spot.port(t)).String(),
+		"SPOKEN", spoken,
 		"AGENTS", s.spot.agents.String(),
 		"DESK", s.agents[0].addr.String(),
 	).Replace(`listen:
   - udp://SIP
   - tcp://SIP
-  - tls://TLS
+  - LISTEN
 dns: [DNS]
 trust:
   ca: [ca.pem]
@@ -100,7 +110,7 @@ access:
 routes:
   - match: {domain: DOMAIN}
     to: sip:DESK;transport=udp
-`)
+SPOKEN`)
 }
 
 // close ends what newSide opened, and the proxy.

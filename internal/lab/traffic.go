@@ -15,6 +15,9 @@ const progressInterval = 2 * time.Second
 // call makes the connection between the proxies; the backward ones begin once it was answered. The
 // error is ctx's when that ended first; the result then says how far the calls came.
 func (l *Lab) Call(ctx context.Context) (*Result, error) {
+	if err := l.openPairs(ctx); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	placing, stop := context.WithCancel(ctx)
 	defer stop()

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // zone is a DNS server that knows the two domains and nothing else.
@@ -16,13 +18,22 @@ type zone struct {
 // zoneTTL is how long its answers may be kept, in seconds.
 const zoneTTL = 3600
 
-// newZone makes the server on conn. Each domain says that TLS is the way in (RFC 3263, Section 4.1).
-func newZone(conn net.PacketConn, p place) *zone {
+// waysIn are the NAPTR service and the labels of the SRV name of each transport that the proxies may speak to each
+// other: RFC 3263, Section 4.1 and RFC 4168, Section 6.
+var waysIn = map[sipaddr.Transport]struct{ service, labels string }{
+	sipaddr.TLS:     {"SIPS+D2T", "_sips._tcp."},
+	sipaddr.SCTP:    {"SIP+D2S", "_sip._sctp."},
+	sipaddr.TLSSCTP: {"SIPS+D2S", "_sips._sctp."},
+}
+
+// newZone makes the server on conn. Each domain says that one transport is the way in.
+func newZone(conn net.PacketConn, p place, t sipaddr.Transport) *zone {
 	z := &zone{records: make(map[string][]dns.RR)}
+	way := waysIn[t]
 	for i, s := range p.sides {
 		domain, proxy := dns.Fqdn(domainNames[i]), dns.Fqdn(proxyNames[i])
-		z.add(&dns.NAPTR{Hdr: header(domain, dns.TypeNAPTR), Order: 10, Preference: 10, Flags: "s", Service: "SIPS+D2T", Replacement: "_sips._tcp." + domain})
-		z.add(&dns.SRV{Hdr: header("_sips._tcp."+domain, dns.TypeSRV), Port: s.tls, Target: proxy})
+		z.add(&dns.NAPTR{Hdr: header(domain, dns.TypeNAPTR), Order: 10, Preference: 10, Flags: "s", Service: way.service, Replacement: way.labels + domain})
+		z.add(&dns.SRV{Hdr: header(way.labels+domain, dns.TypeSRV), Port: s.port(t), Target: proxy})
 		address := s.proxy.AsSlice()
 		z.add(&dns.A{Hdr: header(domain, dns.TypeA), A: address})
 		z.add(&dns.A{Hdr: header(proxy, dns.TypeA), A: address})

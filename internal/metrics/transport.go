@@ -25,7 +25,7 @@ func (s scrape) counters(name, help, label string, all ...count) {
 // transport sends what happens on the wire.
 func (s scrape) transport(n *node.Node, st *transport.Stats) {
 	census := n.Census()
-	for _, tr := range []sipaddr.Transport{sipaddr.TCP, sipaddr.TLS} {
+	for _, tr := range []sipaddr.Transport{sipaddr.TCP, sipaddr.TLS, sipaddr.SCTP, sipaddr.TLSSCTP} {
 		for _, d := range []alias.Direction{alias.Dialed, alias.Accepted} {
 			s.gauge("tandem_connections", "Connections open now.", float64(census.Open[transport.Kind{Transport: tr, Direction: d}]),
 				"transport", strings.ToLower(tr.String()), "direction", d.String())

@@ -22,6 +22,7 @@ import (
 	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/transaction"
 	"github.com/tandem-sip/tandem/transport"
 )
@@ -134,6 +135,9 @@ func (n *Node) Open() error {
 	err := n.net.Open()
 	s := n.inForce.Load()
 	var le *transport.ListenError
+	if errors.As(err, &le) && (le.Listen.Transport == sipaddr.SCTP || le.Listen.Transport == sipaddr.TLSSCTP) {
+		return fmt.Errorf("%s:%d: listen[%d]: %s: %w: %s", s.cfg.File, s.cfg.Listen[le.Index].Line, le.Index, le.Listen, le.Err, mendSCTP(s.cfg.SCTP, le.Err))
+	}
 	if errors.As(err, &le) {
 		return fmt.Errorf("%s:%d: listen[%d]: %s: %w: give another address or port, or stop the program that has it",
 			s.cfg.File, s.cfg.Listen[le.Index].Line, le.Index, le.Listen, le.Err)

@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/tandem-sip/tandem/internal/config"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // Reload puts another configuration into force: certificates, trust, domains, access, peers, routes, resolvers,
@@ -93,6 +92,7 @@ func fixed(old, cfg *config.Config) (problems []config.Problem) {
 		differs("log.format", "the format of the log")
 	}
 	fixedFields("limits", old.Limits, cfg.Limits, differs)
+	fixedFields("sctp", old.SCTP, cfg.SCTP, differs)
 	fixedFields("timers", old.Timers, cfg.Timers, differs, "timer_c")
 	slices.SortStableFunc(problems, func(a, b config.Problem) int { return a.Line - b.Line })
 	return problems
@@ -157,7 +157,7 @@ func orNone(has bool, v any) string {
 // that of the first domain with a certificate. It is empty when no listener needs it.
 func plainHost(cfg *config.Config) string {
 	needed := slices.ContainsFunc(cfg.Listen, func(l config.Listen) bool {
-		return l.Transport != sipaddr.TLS && l.Addr.Addr().IsUnspecified()
+		return !l.Transport.Secure() && l.Addr.Addr().IsUnspecified()
 	})
 	if needed && len(cfg.Trust.CA) > 0 {
 		for _, d := range cfg.Domains {

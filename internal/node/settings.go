@@ -81,6 +81,7 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 		MaxRowsPerConn:      cfg.Limits.RowsPerConnection,
 		Recommend:           cfg.Timers.Keepalive,
 		MaxAge:              cfg.Timers.Recycle,
+		SCTP:                sctpConfig(cfg.SCTP),
 	}
 	for _, l := range cfg.Listen {
 		out.Listen = append(out.Listen, transport.Listen{Transport: l.Transport, Addr: l.Addr})
@@ -177,7 +178,7 @@ func resolveConfig(cfg *config.Config) resolve.Config {
 		out.IPv4 = out.IPv4 || ip.Is4() || ip.Is4In6() || ip == netip.IPv6Unspecified()
 		out.IPv6 = out.IPv6 || ip.Is6() && !ip.Is4In6()
 	}
-	for _, t := range []sipaddr.Transport{sipaddr.TLS, sipaddr.TCP, sipaddr.UDP} {
+	for _, t := range []sipaddr.Transport{sipaddr.TLS, sipaddr.TLSSCTP, sipaddr.TCP, sipaddr.SCTP, sipaddr.UDP} {
 		if has[t] {
 			out.Transports = append(out.Transports, t)
 		}

@@ -2,10 +2,11 @@ package api
 
 import "time"
 
-// Connection is one TCP or TLS connection.
+// Connection is one connection over TCP or SCTP, with TLS or without.
 type Connection struct {
 	ID          uint64 `json:"id" doc:"the alias descriptor; never given twice by one process"`
-	Transport   string `json:"transport" doc:"tcp or tls"`
+	Transport   string `json:"transport" doc:"tcp, tls, sctp or tls-sctp"`
+	SCTP        string `json:"sctp,omitempty" doc:"who speaks SCTP for it: kernel, udp (userland over UDP) or raw (userland over IP)"`
 	Direction   string `json:"direction" doc:"dialed or accepted"`
 	State       string `json:"state" doc:"open, draining, closing or closed"`
 	LocalDomain string `json:"local_domain,omitempty" doc:"the served domain that it belongs to; with TLS"`
