@@ -21,7 +21,7 @@ import (
 // A request went over each and was answered.
 func TestIdleConnections(t *testing.T) {
 	const many = 400
-	s := start(t, onFreePorts+"admin: 127.0.0.1:0\n")
+	s := start(t, onFreePorts+"admin: 127.0.0.1:0\ntrace: {memory: 0}\n") // what is kept of messages has a limit of its own
 	listening := func(what string) string {
 		line := s.until(what)
 		return regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line[strings.Index(line, what):])
