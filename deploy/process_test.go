@@ -84,6 +84,20 @@ func (p *process) until(t *testing.T, text string) string {
 	return ""
 }
 
+// await looks until something is so, for ten seconds at most.
+func await(t *testing.T, so func() bool, otherwise func() string) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		if so() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatal(otherwise())
+}
+
 // run runs a program to its end, and returns what it wrote. Where it fails, so does the test.
 func run(t *testing.T, stdin []byte, program string, args ...string) string {
 	t.Helper()

@@ -22,10 +22,11 @@ func (*aliasesCommand) Help() string {
 
 // Run prints a page of them.
 func (c *aliasesCommand) Run() error {
-	return listing(&c.operator, &c.page, "/v1/aliases", "LOCAL-DOMAIN IP PORT TRANSPORT IDENTITIES CONNECTION DIRECTION MADE-BY LAST-USED", func(x *api.Alias) []string {
+	l := list[api.Alias]{path: "/v1/aliases", header: "LOCAL-DOMAIN IP PORT TRANSPORT IDENTITIES CONNECTION DIRECTION MADE-BY LAST-USED", row: func(x *api.Alias) []string {
 		return []string{
 			x.LocalDomain, x.IP, strconv.Itoa(int(x.Port)), x.Transport, strings.Join(x.Identities, ","), connectionID(x.Connection),
 			x.Direction, x.MadeBy, ago(&x.LastUsed),
 		}
-	})
+	}}
+	return l.run(&c.operator, &c.page)
 }

@@ -31,7 +31,7 @@ type listConnections struct {
 
 // Run prints a page of them.
 func (c *listConnections) Run() error {
-	return listing(&c.operator, &c.page, "/v1/connections", "ID STATE DIRECTION TRANSPORT LOCAL-DOMAIN SOURCE PEER IDENTITIES TRANSACTIONS ROWS IN OUT IDLE DAYS-LEFT", func(x *api.Connection) []string {
+	l := list[api.Connection]{path: "/v1/connections", header: "ID STATE DIRECTION TRANSPORT LOCAL-DOMAIN SOURCE PEER IDENTITIES TRANSACTIONS ROWS IN OUT IDLE DAYS-LEFT", row: func(x *api.Connection) []string {
 		left := ""
 		if x.Expiry != nil {
 			left = strconv.Itoa(int(x.Expiry.Sub(x.LastUsed).Hours() / 24))
@@ -41,13 +41,14 @@ func (c *listConnections) Run() error {
 			strconv.Itoa(x.Transactions), strconv.Itoa(x.AliasRows), strconv.FormatUint(x.BytesIn, 10), strconv.FormatUint(x.BytesOut, 10),
 			ago(&x.LastUsed), left,
 		}
-	})
+	}}
+	return l.run(&c.operator, &c.page)
 }
 
 // oneConnection is what is done to one.
 type oneConnection struct {
 	operator
-	ID uint64 `arg:"" help:"Its number, as listed."`
+	ID uint64 `arg:"" complete:"connection" help:"Its number, as listed."`
 }
 
 type (

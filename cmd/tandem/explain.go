@@ -13,7 +13,7 @@ import (
 type explainCommand struct {
 	operator
 	URI  string `arg:"" name:"uri" help:"The next hop, such as sips:example.net."`
-	From string `placeholder:"DOMAIN" help:"The served domain on whose behalf. Default: the first one."`
+	From string `placeholder:"DOMAIN" complete:"domain" help:"The served domain on whose behalf. Default: the first one."`
 }
 
 // Help is shown by `tandem explain --help`.

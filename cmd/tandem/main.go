@@ -16,6 +16,7 @@ import (
 	"github.com/tandem-sip/tandem/conformance"
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/internal/load"
+	"github.com/tandem-sip/tandem/internal/manual"
 )
 
 // commands is the command line.
@@ -34,7 +35,9 @@ type commands struct {
 	Reload       reloadCommand       `cmd:"" help:"Have it read its configuration again."`
 	Drain        drainCommand        `cmd:"" help:"Have it finish what it has begun, and stop."`
 
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Completion completionCommand `cmd:"" help:"Print what has a shell complete the command line."`
+	Man        manCommand        `cmd:"" help:"Print or write the manual."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // The exit codes.
@@ -48,6 +51,12 @@ func main() {
 	parser := kong.Must(&cli, kong.Name("tandem"),
 		kong.Description("A SIP proxy that sends requests in both directions over one authenticated connection (RFC 5923)."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	if len(os.Args) > 1 && os.Args[1] == manual.CompleteCommand {
+		if err := complete(parser.Model, os.Args[2:]); err != nil {
+			os.Exit(exitFailed)
+		}
+		return
+	}
 	ctx, err := parser.Parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "tandem: %v\nRun `tandem --help`, or `tandem COMMAND --help`, for what can be said.\n", err)

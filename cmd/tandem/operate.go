@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/tandem-sip/tandem/internal/admin/api"
@@ -104,10 +103,23 @@ func (o *operator) print(body []byte, into any, show func()) error {
 
 // page is what every list can be asked.
 type page struct {
-	Sort   string   `placeholder:"FIELD" help:"The field to sort by; -FIELD the other way round."`
-	Limit  int      `default:"100" placeholder:"N" help:"How many are shown at most (${default})."`
-	Offset int      `placeholder:"N" help:"How many are left out first."`
-	Where  []string `placeholder:"FIELD=VALUE" help:"Only those whose field has the value. May be given several times."`
+	Sort   string        `placeholder:"FIELD" complete:"sort" help:"The field to sort by; -FIELD the other way round."`
+	Limit  int           `default:"100" placeholder:"N" help:"How many are shown at most (${default})."`
+	Offset int           `placeholder:"N" help:"How many are left out first."`
+	Where  []string      `placeholder:"FIELD=VALUE" sep:"none" complete:"where" help:"Only those whose field has the value. May be given several times."`
+	Watch  bool          `short:"w" help:"Show it again and again, until Ctrl-C; with --json one document a line."`
+	Every  time.Duration `default:"2s" placeholder:"TIME" help:"How often --watch asks (${default})."`
+}
+
+// leastEvery is the shortest time between two questions of --watch.
+const leastEvery = 100 * time.Millisecond
+
+// Validate is called by the parser.
+func (p *page) Validate() error {
+	if p.Every < leastEvery {
+		return fmt.Errorf("--every is a time of %v at least", leastEvery)
+	}
+	return nil
 }
 
 // query makes the query of a list.
@@ -127,56 +139,6 @@ func (p *page) query() (url.Values, error) {
 		q.Add(field, value)
 	}
 	return q, nil
-}
-
-// listing asks for a page of a list and prints it as a table.
-func listing[T any](o *operator, p *page, path, header string, row func(*T) []string) error {
-	q, err := p.query()
-	if err != nil {
-		return err
-	}
-	var got api.Page[T]
-	return o.get(path, q, &got, func() {
-		rows := make([][]string, len(got.Items))
-		for i := range got.Items {
-			rows[i] = row(&got.Items[i])
-		}
-		table(header, rows)
-		if got.Offset+len(got.Items) < got.Total || got.Offset > 0 {
-			fmt.Printf("%d of %d\n", len(got.Items), got.Total)
-		}
-	})
-}
-
-// table prints rows in columns as wide as they need to be. The texts may be a peer's own, so whatever is not plain is
-// escaped.
-func table(header string, rows [][]string) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
-	for _, r := range rows {
-		for i, cell := range r {
-			r[i] = plain(cell)
-		}
-		_, _ = fmt.Fprintln(w, strings.Join(r, "\t"))
-	}
-	_ = w.Flush() // standard output
-}
-
-// maxCell is how much of a text stands in a table.
-const maxCell = 60
-
-// plain is a text as it may stand in a terminal.
-func plain(s string) string {
-	if s == "" {
-		return "-"
-	}
-	if q := strconv.QuoteToGraphic(s); q != `"`+s+`"` {
-		s = q
-	}
-	if r := []rune(s); len(r) > maxCell {
-		s = string(r[:maxCell]) + "..."
-	}
-	return s
 }
 
 // ago tells how long something is past.

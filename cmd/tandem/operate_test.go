@@ -50,7 +50,7 @@ func TestOperate(t *testing.T) {
 		want string // on stdout, or with a code on stderr
 		code int
 	}{
-		{[]string{"connections"}, "1   open   accepted   tcp", 0},
+		{[]string{"connections"}, " 1  open   accepted   tcp", 0},
 		{[]string{"connections", "--where", "state=closed"}, "ID  STATE", 0},
 		{[]string{"connections", "list", "--sort=-id", "--limit", "0"}, "0 of 1", 0},
 		{[]string{"aliases"}, "LOCAL-DOMAIN  IP", 0},

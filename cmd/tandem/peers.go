@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/tandem-sip/tandem/internal/admin/api"
@@ -24,21 +25,24 @@ Example:
 
 // Run prints a page of them, and what is the matter with any.
 func (c *peersCommand) Run() error {
-	var failing []api.Peer
-	err := listing(&c.operator, &c.page, "/v1/peers", "NAME STATUS CONNECTIONS TRANSACTIONS REUSES-OURS WE-REUSE DAYS-LEFT OWN-DAYS-LEFT IDLE", func(x *api.Peer) []string {
-		if x.Status == "failing" {
-			failing = append(failing, *x)
-		}
+	l := list[api.Peer]{path: "/v1/peers", header: "NAME STATUS CONNECTIONS TRANSACTIONS REUSES-OURS WE-REUSE DAYS-LEFT OWN-DAYS-LEFT IDLE", row: func(x *api.Peer) []string {
 		return []string{
 			x.Name, x.Status, strconv.Itoa(x.Connections), strconv.Itoa(x.Transactions), yes(x.ReusesOurs), yes(x.WeReuse),
 			days(x.DaysLeft), days(x.OwnDaysLeft), ago(x.LastUsed),
 		}
-	})
-	for _, p := range failing {
-		fmt.Printf("\n%s, %s ago: %s\n", plain(p.Name), ago(&p.Trouble.At), whole(p.Trouble.Cause))
+	}, after: failing}
+	return l.run(&c.operator, &c.page)
+}
+
+// failing says of each peer that fails why, and what mends it.
+func failing(w io.Writer, peers []api.Peer) {
+	for _, p := range peers {
+		if p.Status != "failing" {
+			continue
+		}
+		_, _ = fmt.Fprintf(w, "\n%s, %s ago: %s\n", plain(p.Name), ago(&p.Trouble.At), whole(p.Trouble.Cause))
 		if p.Trouble.Mend != "" {
-			fmt.Printf("  -> %s\n", whole(p.Trouble.Mend))
+			_, _ = fmt.Fprintf(w, "  -> %s\n", whole(p.Trouble.Mend))
 		}
 	}
-	return err
 }

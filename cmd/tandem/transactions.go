@@ -21,11 +21,12 @@ func (*transactionsCommand) Help() string {
 
 // Run prints a page of them.
 func (c *transactionsCommand) Run() error {
-	return listing(&c.operator, &c.page, "/v1/transactions", "KIND STATE METHOD CONNECTION PEER TIMER CALL-ID BRANCH", func(x *api.Transaction) []string {
+	l := list[api.Transaction]{path: "/v1/transactions", header: "KIND STATE METHOD CONNECTION PEER TIMER CALL-ID BRANCH", row: func(x *api.Transaction) []string {
 		timer := ""
 		if x.Timer != "" {
 			timer = fmt.Sprintf("%s in %.1fs", x.Timer, x.FiresIn)
 		}
 		return []string{x.Kind, x.State, x.Method, connectionID(x.Connection), x.Peer, timer, x.CallID, x.Branch}
-	})
+	}}
+	return l.run(&c.operator, &c.page)
 }

@@ -10,6 +10,7 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	_ "embed"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -18,6 +19,11 @@ import (
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
+
+// Sample is a configuration with every key, those that have a default at it, and comments.
+//
+//go:embed sample.yaml
+var Sample string
 
 // Config is a checked configuration. It is made by Load or Parse and not changed afterwards, so that
 // any number of goroutines may read it.
