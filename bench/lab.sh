@@ -7,7 +7,7 @@ bench=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 : "${OUT:=${TMPDIR:-/tmp}/tandem-lab}"            # the copy, and a file of lines for each run
 : "${REPEAT:=5}" "${MAX_OTHER=0.3}"               # pairs, and processors that others may use in a run that counts
 export REPEAT MAX_OTHER bench
-points='compare capacity memory handshakes growth overload'
+points='compare capacity memory handshakes growth overload sctp'
 
 if [ -z "${LAB_INSIDE:-}" ]; then
 	[[ $# = 1 && " $points " == *" $1 "* ]] || { echo "usage: bench/lab.sh POINT, one of: $points" >&2; exit 2; }
@@ -40,6 +40,15 @@ ratios() {
 			[\$all[] | select(.proxy == \"tandem\") | .failed] | add) failed calls, \([\$all[] | select(.proxy == \"kamailio\") | .failed] | add) of kamailio\""
 }
 cpu='(.p1_cpu_s_per_1000 + .p2_cpu_s_per_1000)'
+
+# against PROFILE: processor time a call of ours in all settings, and its ratio to that in one of them, run by run.
+against() {
+	show "def med: sort | if length % 2 == 1 then .[length/2|floor] else (.[length/2-1] + .[length/2]) / 2 end;
+		def r: . * 1000 | round / 1000;
+		[.[] | select(.proxy == \"$1\") | $cpu] as \$one | group_by(.proxy)[] | [.[] | $cpu] as \$all |
+		[range([(\$all | length), (\$one | length)] | min) | \$all[.] / \$one[.]] as \$ratio |
+		\"\(.[0].proxy): \(\$all | med | r) s for 1000 calls, \(\$ratio | med | r) (\(\$ratio | min | r) to \(\$ratio | max | r)) of $1, \(map(.failed) | add) failed calls\""
+}
 
 # Processor time a call, and the time to ring, at each rate.
 point_compare() {
@@ -97,11 +106,7 @@ point_growth() {
 		done
 	done
 	RATE=$rate ./compare.sh trunk "${profiles[@]}" >> "$lines"
-	show "def med: sort | if length % 2 == 1 then .[length/2|floor] else (.[length/2-1] + .[length/2]) / 2 end;
-		def r: . * 1000 | round / 1000;
-		[.[] | select(.proxy == \"PEERS-1\") | $cpu] as \$one | group_by(.proxy)[] | [.[] | $cpu] as \$all |
-		[range([(\$all | length), (\$one | length)] | min) | \$all[.] / \$one[.]] as \$ratio |
-		\"\(.[0].proxy): \(\$all | med | r) s for 1000 calls, \(\$ratio | med | r) (\(\$ratio | min | r) to \(\$ratio | max | r)) of PEERS-1\""
+	against PEERS-1
 }
 
 # Twice the rate that point_capacity found (CAPACITY): what still succeeds of it.
@@ -109,6 +114,17 @@ point_overload() {
 	: "${CAPACITY:?give the calls a second that capacity found}"
 	MAX_OTHER='' RATE=$((2 * CAPACITY)) ./compare.sh trunk "$bench/tandem.env" >> "$lines"
 	show "map(\"\(.proxy): \(.per_s) of \(.rate) calls/s offered, \(.per_s * 100 / $CAPACITY | round) percent of the capacity\")[]"
+}
+
+# Processor time a call over TLS over SCTP, beside TLS over TCP. Ours alone.
+point_sctp() {
+	local trunk profiles=()
+	for trunk in tls tls-sctp; do
+		printf '. %q\nPROXY=%s\nexport TANDEM_TRUNK=%s\n' "$bench/tandem.env" "$trunk" "$trunk" > "profiles/$trunk.env"
+		profiles+=("profiles/$trunk.env")
+	done
+	RATE=${RATE:-500} ./compare.sh trunk "${profiles[@]}" >> "$lines"
+	against tls
 }
 
 "point_$1"

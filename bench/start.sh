@@ -3,13 +3,14 @@
 # settings file and becomes "tandem serve". README.md says how the lab is told to use it.
 #   TANDEM_BIN    the program (default: ../tandem, beside this directory)
 #   TANDEM_LOG    log level (default: warn)
+#   TANDEM_TRUNK  what the proxies speak to each other in place of tls: tls-sctp
 #   TANDEM_PEERS, TANDEM_DOMAINS   how many peers and served domains there are (default: 1 each); the others are
 #                 in nobody's way but by their number. TANDEM_DOMAIN_CERTS has their key.pem, 1.pem, 2.pem ...
 set -euo pipefail
 : "${LAB_ROLE:?}" "${LAB_IP:?}" "${LAB_NEXT:?}" "${LAB_RUN:?}" "${LAB_DOMAIN:?}"
 : "${LAB_TRANSPORTS:=udp tls}" "${LAB_MODE:=stateful}" "${LAB_ALIAS:=1}"
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-: "${TANDEM_BIN:=$here/../tandem}" "${TANDEM_LOG:=warn}" "${TANDEM_PEERS:=1}" "${TANDEM_DOMAINS:=1}"
+: "${TANDEM_BIN:=$here/../tandem}" "${TANDEM_LOG:=warn}" "${TANDEM_TRUNK:=tls}" "${TANDEM_PEERS:=1}" "${TANDEM_DOMAINS:=1}"
 [ "$TANDEM_DOMAINS" = 1 ] || : "${TANDEM_DOMAIN_CERTS:?}"
 [ "$LAB_MODE" = stateful ] || { echo "start.sh: there is no $LAB_MODE mode" >&2; exit 2; }
 
@@ -21,6 +22,7 @@ config=$LAB_RUN/$LAB_ROLE.yaml
 		[ "$transport" != tls ] || port=5061
 		echo "  - $transport://$LAB_IP:$port"
 	done
+	[ "$TANDEM_TRUNK" = tls ] || echo "  - $TANDEM_TRUNK://$LAB_IP:5061"
 	echo 'dns: ["127.0.0.1:9"]' # nobody: the lab's names are in a hosts file
 	echo 'domains:'
 	echo "  - name: $LAB_DOMAIN"
@@ -65,7 +67,7 @@ config=$LAB_RUN/$LAB_ROLE.yaml
 	for ((i = 1; i < TANDEM_DOMAINS; i++)); do
 		echo "  - {match: {domain: d$i.example}, to: \"sip:10.2.$((i / 250)).$((i % 250 + 1))\"}"
 	done
-	echo "  - to: $LAB_NEXT"
+	echo "  - to: ${LAB_NEXT/transport=tls/transport=$TANDEM_TRUNK}"
 } > "$config"
 
 # Inside a dialog the proxies go by each other's names, from Record-Route, and those are in no DNS. As root a

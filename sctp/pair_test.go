@@ -25,7 +25,7 @@ func quick6() Config {
 }
 
 // within is a context that ends when a test has waited long enough.
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
@@ -60,7 +60,7 @@ func (c *cable) write(b []byte, to netip.AddrPort) error {
 }
 
 // userland opens a provider on a socket of its own, with the cable that it hangs on.
-func userland(t *testing.T, cfg Config) (*stack, *cable) {
+func userland(t testing.TB, cfg Config) (*stack, *cable) {
 	t.Helper()
 	if cfg.Kind != Raw {
 		cfg.Kind = UDP
@@ -88,7 +88,7 @@ type ends struct {
 }
 
 // join makes two providers in userland and an association between them.
-func join(t *testing.T, cfg Config) *ends {
+func join(t testing.TB, cfg Config) *ends {
 	t.Helper()
 	e := &ends{}
 	e.clientStack, e.clientCable = userland(t, cfg)
@@ -98,7 +98,7 @@ func join(t *testing.T, cfg Config) *ends {
 }
 
 // meet makes the first association between two providers.
-func (e *ends) meet(t *testing.T) {
+func (e *ends) meet(t testing.TB) {
 	t.Helper()
 	var err error
 	if e.listener, err = e.serverStack.Listen(5060); err != nil {
@@ -108,7 +108,7 @@ func (e *ends) meet(t *testing.T) {
 }
 
 // dial opens one more association.
-func (e *ends) dial(t *testing.T) (client, server Association) {
+func (e *ends) dial(t testing.TB) (client, server Association) {
 	t.Helper()
 	client, err := e.clientStack.Dial(within(t), e.listener.Addr(), e.serverStack.socket.local().Port())
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // tlsConfigs are for mutual TLS between two domains.
-func tlsConfigs(t *testing.T) (client, server *tls.Config) {
+func tlsConfigs(t testing.TB) (client, server *tls.Config) {
 	t.Helper()
 	ca := siptest.NewCA(t)
 	return &tls.Config{Certificates: []tls.Certificate{ca.Domain(t, "example.com").TLS()}, RootCAs: ca.Pool(), ServerName: "example.net",

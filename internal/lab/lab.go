@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -91,7 +92,8 @@ type Lab struct {
 
 // Start builds the figure. What it says is wrong is for people to read. Close ends what it started.
 func Start(opts Options) (*Lab, error) {
-	found, err := findPlace(opts.overSCTP())
+	// The kernel needs no UDP, and would have the port.
+	found, err := findPlace(opts.overSCTP() && !sctp.KernelSpeaks())
 	if err != nil {
 		return nil, err
 	}

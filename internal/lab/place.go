@@ -28,7 +28,7 @@ type spot struct {
 	sip    uint16 // UDP and TCP, and SCTP
 	tls    uint16 // and TLS over SCTP
 	agents netip.Addr
-	encap  uint16 // UDP port that SCTP is carried over in userland; 0: nobody speaks SCTP
+	encap  uint16 // UDP port that SCTP is carried over in userland; 0: nobody speaks it there
 }
 
 // port returns where a proxy listens for a transport.
@@ -57,10 +57,10 @@ func (f *foundPlace) release() {
 	f.held = nil
 }
 
-// findPlace looks for addresses that nobody uses: the usual ports on 127.0.N.11 and 127.0.N.12 for a
+// findPlace looks for addresses, and when SCTP is carried over UDP for its ports, that nobody uses: the usual ports on 127.0.N.11 and 127.0.N.12 for a
 // small N, so that several labs run side by side, or else free ports on 127.0.0.1 (where a system has
 // no other loopback address, or somebody listens on the SIP ports of all addresses).
-func findPlace(overSCTP bool) (*foundPlace, error) {
+func findPlace(overUDP bool) (*foundPlace, error) {
 	var last error
 	for n := range 255 {
 		want := place{
@@ -70,10 +70,10 @@ func findPlace(overSCTP bool) (*foundPlace, error) {
 				{proxy: loopback(n, 12), sip: 5060, tls: 5061, agents: loopback(n, 22)},
 			},
 		}
-		if overSCTP {
+		if overUDP {
 			want.sides[0].encap, want.sides[1].encap = usualEncap, usualEncap
 		}
-		f, err := bindPlace(want, overSCTP)
+		f, err := bindPlace(want, overUDP)
 		if err == nil {
 			return f, nil
 		}
@@ -87,7 +87,7 @@ func findPlace(overSCTP bool) (*foundPlace, error) {
 		f, err := bindPlace(place{
 			dns:   netip.AddrPortFrom(here, 0),
 			sides: [2]spot{{proxy: here, agents: here}, {proxy: here, agents: here}},
-		}, overSCTP)
+		}, overUDP)
 		if err == nil {
 			return f, nil
 		}
@@ -99,7 +99,7 @@ func findPlace(overSCTP bool) (*foundPlace, error) {
 func loopback(n, host int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, byte(n), byte(host)}) }
 
 // bindPlace binds all that want needs; a port 0 in want becomes the one that the system gave.
-func bindPlace(want place, overSCTP bool) (*foundPlace, error) {
+func bindPlace(want place, overUDP bool) (*foundPlace, error) {
 	f := &foundPlace{place: want}
 	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(want.dns))
 	if err != nil {
@@ -107,7 +107,7 @@ func bindPlace(want place, overSCTP bool) (*foundPlace, error) {
 	}
 	f.dns, f.place.dns = udp, udp.LocalAddr().(*net.UDPAddr).AddrPort()
 	for i := range f.sides {
-		if err := f.bind(&f.sides[i], overSCTP); err != nil {
+		if err := f.bind(&f.sides[i], overUDP); err != nil {
 			f.release()
 			udp.Close()
 			return nil, err
@@ -117,7 +117,7 @@ func bindPlace(want place, overSCTP bool) (*foundPlace, error) {
 }
 
 // bind holds the ports of one proxy.
-func (f *foundPlace) bind(s *spot, overSCTP bool) error {
+func (f *foundPlace) bind(s *spot, overUDP bool) error {
 	for _, port := range []*uint16{&s.sip, &s.tls} {
 		tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.proxy, *port)))
 		if err != nil {
@@ -127,7 +127,7 @@ func (f *foundPlace) bind(s *spot, overSCTP bool) error {
 		*port = tcp.Addr().(*net.TCPAddr).AddrPort().Port()
 	}
 	ports := []*uint16{&s.sip}
-	if overSCTP {
+	if overUDP {
 		ports = append(ports, &s.encap)
 	}
 	for _, port := range ports {
