@@ -139,7 +139,7 @@ func (u *upstream) rewriteRecordRoute(e *sip.Edit, resp *sip.Message, last *sign
 		above, _ = resp.FirstValue(sip.FieldContact)
 	}
 	if !last.done || last.to != above {
-		*last = signed{done: true, to: above, params: u.forth(above)}
+		*last = u.forth(above)
 	}
 	e.ReplaceValue(sip.FieldRecordRoute, far, "<", u.far, ";lr", last.params, ">")
 	if near >= 0 {
@@ -148,11 +148,21 @@ func (u *upstream) rewriteRecordRoute(e *sip.Edit, resp *sip.Message, last *sign
 }
 
 // forth returns the parameters of our Record-Route values that let the client's further requests go on to the far side, to
-// the URI in a value of Record-Route or Contact. Without a URI nothing is signed.
-func (u *upstream) forth(value string) string {
+// the URI in a value of Record-Route or Contact. Without a URI nothing is signed. It keeps nothing of value, which may be
+// part of a message.
+func (u *upstream) forth(value string) signed {
+	b := getBuffer()
+	defer putBuffer(b)
+	*b = u.appendForth(append(*b, value...), value)
+	text, n := string(*b), len(value)
+	return signed{done: true, to: text[:n], params: text[n:]}
+}
+
+// appendForth appends those parameters.
+func (u *upstream) appendForth(dst []byte, value string) []byte {
 	var to sip.URI
 	if !uriOf(value, &to) {
-		return ""
+		return dst
 	}
 	cl := claim{reference: u.reference, domain: u.domain}
 	if ip, ok := to.IP(); !ok || isSpecial(plainAddr(ip)) {
@@ -162,10 +172,7 @@ func (u *upstream) forth(value string) string {
 			cl.special = u.reach.one.String()
 		}
 	}
-	b := getBuffer()
-	defer putBuffer(b)
-	*b = u.rules.keys.now.appendParams(*b, u.callID, &to, cl)
-	return string(*b)
+	return u.rules.keys.now.appendParams(dst, u.callID, &to, cl)
 }
 
 // provedBy returns the name that the far side of a flow proved when it is secured, and under which it can be

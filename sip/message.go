@@ -56,6 +56,10 @@ type Message struct {
 	from, to NameAddr
 	cseq     CSeq
 	uri      URI
+
+	// Of a Message of ParseBytes: the memory for its bytes, which goes with it from one use to the next.
+	owner bool
+	room  []byte
 }
 
 // facts is what is cleared between two uses of a Message.

@@ -14,12 +14,21 @@ import (
 //
 // On error the Message may still be there: as much of it as was understood, so that it can be
 // answered. The error is a *[SyntaxError].
-func Parse(raw string) (*Message, error) {
+func Parse(raw string) (*Message, error) { return newMessage().parse(raw) }
+
+// ParseBytes is Parse of a copy of b, which belongs to the Message and goes back with it: see [Message.Release]. It is
+// meant for messages that are many, and soon done.
+func ParseBytes(b []byte) (*Message, error) {
+	m, raw := newOwner(b)
+	return m.parse(raw)
+}
+
+// parse does the work of Parse.
+func (m *Message) parse(raw string) (*Message, error) {
 	// An element that gets empty lines before the start line passes over them: RFC 3261, Section 7.5.
 	for len(raw) >= 2 && raw[0] == '\r' && raw[1] == '\n' {
 		raw = raw[2:]
 	}
-	m := newMessage()
 	m.raw, m.body = raw, len(raw)
 	p := parser{m: m, raw: raw}
 	if !p.startLine() {

@@ -1,10 +1,21 @@
 package sip
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
-// messages holds Messages that were given back. The one that was used last comes first, while the
-// processor still has it at hand.
-var messages = sync.Pool{New: func() any { return new(Message) }}
+// Messages that were given back. The one that was used last comes first, while the processor still has it at hand. Those
+// of ParseBytes have memory for their bytes, which the others would only hold on to.
+var (
+	messages = sync.Pool{New: func() any { return new(Message) }}
+	owners   = sync.Pool{New: func() any { return new(Message) }}
+)
+
+const (
+	roomStep = 512     // what rooms are multiples of, so that the next message mostly fits
+	maxRoom  = 4 << 10 // a room that is larger is left to the garbage collector
+)
 
 // Release gives the memory of a Message back, to be used by a later Parse. Calling it is optional: a
 // Message that is never released is left to the garbage collector.
@@ -12,12 +23,13 @@ var messages = sync.Pool{New: func() any { return new(Message) }}
 // It is called once, by the last one to use the Message, when nobody else can touch it any more.
 // Afterwards nothing of the Message may be used, nor what its accessors pointed into it: the Via of
 // TopVia, the NameAddr of From and To, the URI, an Edit, or an iterator. Strings that were taken from
-// it stay good, also the fields of what was pointed at when they were copied: they are parts of the
-// bytes that were handed to Parse, which are not given back.
+// a Message of Parse stay good, also the fields of what was pointed at when they were copied: they are parts of the
+// bytes that were handed to Parse, which are not given back. Those of ParseBytes are, and every string that was taken
+// from the Message with them: what is kept of it must be copied before, as by strings.Clone.
 //
 // A Message that Parse returned together with an error is released like any other; Release of nil does
 // nothing. Under the race detector a released Message is not used again, and touching it panics or is
-// reported as a race.
+// reported as a race; the bytes of one of ParseBytes are overwritten.
 func (m *Message) Release() {
 	if m == nil {
 		return
@@ -30,7 +42,14 @@ func (m *Message) Release() {
 		return // two Parses would get the same memory
 	}
 	m.forget()
-	messages.Put(m)
+	if !m.owner {
+		messages.Put(m)
+		return
+	}
+	if cap(m.room) > maxRoom {
+		m.room = nil
+	}
+	owners.Put(m)
 }
 
 // forget clears the Message, so that it neither holds on to the bytes nor lets anybody read them.
@@ -60,11 +79,25 @@ func newMessage() *Message {
 	return m
 }
 
+// newOwner returns an empty Message with a copy of b in memory of its own, if possible in one that was released.
+func newOwner(b []byte) (m *Message, raw string) {
+	m = owners.Get().(*Message)
+	m.free, m.owner = false, true
+	if cap(m.room) < len(b) {
+		m.room = make([]byte, 0, (len(b)+roomStep-1)/roomStep*roomStep)
+	}
+	m.room = append(m.room[:0], b...)
+	return m, unsafe.String(unsafe.SliceData(m.room), len(b))
+}
+
 // poison makes all that touches the Message from now on panic: its lines lie outside its bytes, which
 // are gone.
 func (m *Message) poison() {
 	if m.free {
 		panic("sip: message is released twice")
+	}
+	for i := range m.room {
+		m.room[i] = '!' // neither a token nor a host
 	}
 	m.forget()
 	m.methodEnd, m.targetEnd, m.body, m.count, m.present = 1, 1, 1, 1, ^uint64(0)

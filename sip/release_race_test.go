@@ -2,7 +2,10 @@
 
 package sip
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestUseAfterRelease(t *testing.T) {
 	for name, use := range map[string]func(m *Message){
@@ -38,5 +41,18 @@ func TestUseAfterRelease(t *testing.T) {
 			}()
 			use(m)
 		})
+	}
+}
+
+// TestStringsAfterRelease: what somebody kept of the bytes that a message took with it is seen to be spoiled.
+func TestStringsAfterRelease(t *testing.T) {
+	m, err := ParseBytes([]byte(invite))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := m.CallID()
+	m.Release()
+	if strings.Trim(id, "!") != "" {
+		t.Errorf("still %q", id)
 	}
 }

@@ -2,7 +2,6 @@ package sip
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 )
@@ -34,39 +33,6 @@ func dump(m *Message, err error) string {
 	return b.String()
 }
 
-// TestReleasedLeavesNothing: whatever a message held before it was released, the next one in its memory is as if
-// it had memory of its own.
-func TestReleasedLeavesNothing(t *testing.T) {
-	all := readCorpus(t, "testdata/rfc4475")
-	for name, raw := range readCorpus(t, "../framing/testdata/own-attacks") {
-		all["own-"+name] = raw
-	}
-	all["invite"], all["long"] = invite, request(strings.Repeat("P-X: y\r\nRoute: <sip:a>\r\n", 100))
-	clean := make(map[string]string)
-	for name, raw := range all {
-		clean[name] = dump(Parse(raw)) // never released
-	}
-	for before, dirt := range all {
-		for name, raw := range all {
-			if len(dirt)+len(raw) > 10000 {
-				continue
-			}
-			m, err := Parse(dirt)
-			dump(m, err)
-			if m != nil {
-				m.SetReceived(netip.MustParseAddr("192.0.2.77"), 40000)
-				m.SetKeep(30)
-			}
-			m.Release()
-			m, err = Parse(raw)
-			if got := dump(m, err); got != clean[name] {
-				t.Fatalf("%s behind %s:\n%s\nwant\n%s", name, before, got, clean[name])
-			}
-			m.Release()
-		}
-	}
-}
-
 func TestReleaseKeepsStrings(t *testing.T) {
 	m := mustParse(t, invite)
 	via, err := m.TopVia()
@@ -92,5 +58,41 @@ func TestReleaseTwice(t *testing.T) {
 	m.Release()
 	if a, b := mustParse(t, invite), mustParse(t, invite); a == b {
 		t.Error("two messages in the same memory")
+	}
+}
+
+// TestParseBytesCopies: the bytes that were parsed belong to the caller again.
+func TestParseBytesCopies(t *testing.T) {
+	b := []byte(invite)
+	m, err := ParseBytes(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b)
+	want := mustParse(t, invite)
+	if m.Raw() != want.Raw() || dump(m, nil) != dump(want, nil) {
+		t.Errorf("%q", m.Raw())
+	}
+}
+
+// TestReleaseTakesBytes: the bytes of one message go to the next, unless they are many.
+func TestReleaseTakesBytes(t *testing.T) {
+	for name, c := range map[string]struct {
+		size int
+		most float64
+	}{"usual": {1000, 0}, "large": {maxRoom, 1}} {
+		t.Run(name, func(t *testing.T) {
+			b := []byte(request("Subject: " + strings.Repeat("x", c.size) + "\r\n"))
+			n := testing.AllocsPerRun(100, func() {
+				m, err := ParseBytes(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.Release()
+			})
+			if !poisoning && (n > c.most || n < c.most) {
+				t.Errorf("%v allocations", n)
+			}
+		})
 	}
 }

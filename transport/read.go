@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -155,7 +156,7 @@ func (c *Conn) handle() error {
 				c.unanswered.Store(0)
 			}
 			c.t.count.messagesIn.Add(1)
-			c.deliver(string(unit))
+			c.deliver(unit)
 		}
 	}
 	c.in.b = c.in.b[:copy(c.in.b, rest)]
@@ -166,9 +167,9 @@ func (c *Conn) handle() error {
 }
 
 // deliver parses one message and gives it to the handler.
-func (c *Conn) deliver(raw string) {
+func (c *Conn) deliver(unit []byte) {
 	src := c.settled()
-	m, err := sip.Parse(raw)
+	m, err := parse(unit)
 	if err != nil {
 		c.t.malformed(m, err, src)
 		return
@@ -194,6 +195,14 @@ func (c *Conn) dispatch(m *sip.Message, src *Source) {
 	if !c.t.protect(func() { c.t.cfg.Handler.Message(m, src) }) {
 		c.abort(errPanic)
 	}
+}
+
+// parse parses one message. A response is soon done with, and nobody keeps anything of it; parts of a request may be kept.
+func parse(unit []byte) (*sip.Message, error) {
+	if bytes.HasPrefix(unit, []byte("SIP/")) {
+		return sip.ParseBytes(unit)
+	}
+	return sip.Parse(string(unit))
 }
 
 // framingError lets the handler answer what cannot be framed, as far as it was understood.

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -89,7 +88,7 @@ func (s *udpSocket) datagram(b []byte, from netip.AddrPort) {
 		return
 	}
 	src := s.source(from)
-	m, err := sip.Parse(string(b))
+	m, err := parse(b)
 	if m != nil && m.IsRequest() {
 		m.SetReceived(from.Addr(), from.Port())
 	}
