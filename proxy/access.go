@@ -56,9 +56,8 @@ func (p *plan) chooseDomain() {
 		return
 	}
 	if from, err := p.req.From(); err == nil {
-		var u sip.URI
-		if u.Parse(from.Addr) == nil && u.IsSIP() {
-			if d, ok := p.rules.served[normalHost(u.Host)]; ok {
+		if host, ok := from.Host(); ok {
+			if d, ok := p.rules.served[normalHost(host)]; ok {
 				p.domain = d.name
 				return
 			}

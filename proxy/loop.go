@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"strings"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -24,13 +25,13 @@ func (c *Core) loopHash(req *sip.Message, peer string) (b loopMark) {
 		h.number(cseq.Seq)
 	}
 	h.put(req.RequestURI())
-	if req.Count(sip.FieldRoute) > 0 {
-		for v := range req.Values(sip.FieldRoute) {
+	for _, f := range [...]sip.Field{sip.FieldRoute, sip.FieldProxyRequire, sip.FieldProxyAuthorization} {
+		switch req.Count(f) {
+		case 0:
+		case 1:
+			v, _ := req.Value(f)
 			h.put(v)
-		}
-	}
-	for _, f := range [...]sip.Field{sip.FieldProxyRequire, sip.FieldProxyAuthorization} {
-		if req.Count(f) > 0 {
+		default:
 			for v := range req.Values(f) {
 				h.put(v)
 			}
@@ -85,20 +86,19 @@ func appendHex(dst []byte, n uint64) []byte {
 	return dst
 }
 
-// keyed is a hash with a secret of this process.
-type keyed struct{ h maphash.Hash }
-
-func (k *keyed) init(seed maphash.Seed) { k.h.SetSeed(seed) }
-
-func (k *keyed) put(s string) {
-	_, _ = k.h.WriteString(s)
-	_ = k.h.WriteByte(0)
+// keyed is a hash with a secret of this process, over texts in their order.
+type keyed struct {
+	seed maphash.Seed
+	h    uint64
 }
 
-func (k *keyed) number(n uint32) {
-	for shift := 24; shift >= 0; shift -= 8 {
-		_ = k.h.WriteByte(byte(n >> shift))
-	}
-}
+func (k *keyed) init(seed maphash.Seed) { k.seed, k.h = seed, maphash.String(seed, "") }
+func (k *keyed) put(s string)           { k.mix(maphash.String(k.seed, s)) }
+func (k *keyed) number(n uint32)        { k.mix(maphash.Comparable(k.seed, n)) }
+func (k *keyed) sum() uint64            { return k.h }
 
-func (k *keyed) sum() uint64 { return k.h.Sum64() }
+// mix takes in a number that nobody who does not know the secret can foretell.
+func (k *keyed) mix(n uint64) {
+	high, low := bits.Mul64(k.h^n, 0x9e3779b97f4a7c15)
+	k.h = high ^ low
+}

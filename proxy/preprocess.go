@@ -12,36 +12,24 @@ import (
 // preprocess finds out which Route values are ours and what the Request-URI really is. Nothing is changed yet:
 // the outgoing copy is edited from what is noted here.
 func (p *plan) preprocess() *StatusError {
-	var room [8]string
-	values := room[:0]
-	if p.req.Count(sip.FieldRoute) > 0 {
-		for v := range p.req.Values(sip.FieldRoute) {
-			if len(values) == maxRoutes {
-				return statusError(483, "too many Route values")
-			}
-			values = append(values, v)
-		}
+	var room [4]sip.Route
+	routes := p.req.Routes(room[:0], maxRoutes+1)
+	if len(routes) > maxRoutes {
+		return statusError(483, "too many Route values")
 	}
-	values, err := p.mendStrict(values)
-	if err != nil {
-		return err
-	}
+	routes = p.mendStrict(routes)
 	p.stripMaddr()
-	for _, value := range values {
-		var u sip.URI
-		text, err := routeURI(value, &u)
-		if err != nil {
-			return err
-		}
-		if !p.rules.isSelf(&u) {
-			p.nextURI = u
-			_, lr := u.Param("lr")
-			p.hasRoute, p.next, p.nextText, p.strict = true, &p.nextURI, text, !lr
+	for i := range routes {
+		r := &routes[i]
+		if !p.rules.isSelf(&r.URI) {
+			_, lr := r.URI.Param("lr")
+			p.nextURI = r.URI
+			p.hasRoute, p.next, p.nextText, p.strict = true, &p.nextURI, r.Text, !lr
 			break
 		}
 		// Both entries of a double Record-Route (RFC 5658, Section 5) and repeated ones go at once: sending the
 		// request to ourselves would change nothing.
-		p.pop(&u)
+		p.pop(&r.URI)
 		p.pops++
 	}
 	if to, err := p.req.To(); err == nil {
@@ -52,26 +40,22 @@ func (p *plan) preprocess() *StatusError {
 
 // mendStrict undoes what a strict router before us did: it put our Record-Route value into the Request-URI, and
 // the Request-URI behind the Route values. It returns the values that are left.
-func (p *plan) mendStrict(values []string) ([]string, *StatusError) {
-	n := len(values)
+func (p *plan) mendStrict(routes []sip.Route) []sip.Route {
+	n := len(routes)
 	if n == 0 || p.uri.User != "" || !p.rules.isSelf(p.uri) {
-		return values, nil
+		return routes
 	}
 	if _, lr := p.uri.Param("lr"); !lr {
-		return values, nil
+		return routes
 	}
 	p.pop(p.uri)
-	u := new(sip.URI)
-	text, err := routeURI(values[n-1], u)
-	if err != nil {
-		return nil, err
-	}
+	u, text := routes[n-1].URI, routes[n-1].Text
 	if i := strings.IndexByte(text, '?'); i >= 0 && u.IsSIP() {
 		// Header fields are not allowed in a Request-URI: RFC 3261, Section 16.6 item 2.
 		text, u.Headers = text[:i], ""
 	}
-	p.uri, p.uriText, p.mended, p.unlast = u, text, true, true
-	return values[:n-1], nil
+	p.uri, p.uriText, p.mended, p.unlast = &u, text, true, true
+	return routes[:n-1]
 }
 
 // stripMaddr takes away a maddr that is ours, with the port and transport that go with it.
@@ -104,18 +88,6 @@ func (p *plan) pop(u *sip.URI) {
 		}
 		p.claims = append(p.claims, cl)
 	}
-}
-
-// routeURI reads the URI of one value of Route into u, and returns its text.
-func routeURI(value string, u *sip.URI) (string, *StatusError) {
-	var na sip.NameAddr
-	if err := na.Parse(value); err != nil {
-		return "", &StatusError{Status: 400, Warning: "bad Route", Err: err}
-	}
-	if err := u.Parse(na.Addr); err != nil {
-		return "", &StatusError{Status: 400, Warning: "bad URI in Route", Err: err}
-	}
-	return na.Addr, nil
 }
 
 // withoutParams returns raw URI parameters without those of the given names (lower case).

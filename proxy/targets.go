@@ -3,8 +3,6 @@ package proxy
 // RFC 3261, Section 16.5: determining request targets.
 
 import (
-	"strings"
-
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
@@ -135,7 +133,12 @@ func secured(u *sip.URI) *sip.URI {
 	return &s
 }
 
-// knownMethods are those whose meaning is settled; for others nobody can say whether they make a dialog.
-const knownMethods = " INVITE ACK BYE CANCEL OPTIONS REGISTER MESSAGE INFO PRACK UPDATE PUBLISH SUBSCRIBE NOTIFY REFER "
-
-func isKnownMethod(m string) bool { return strings.Contains(knownMethods, " "+m+" ") }
+// isKnownMethod reports whether the meaning of a method is settled; of others nobody can say whether they make a dialog.
+func isKnownMethod(m string) bool {
+	switch m {
+	case sip.MethodInvite, sip.MethodAck, sip.MethodBye, sip.MethodCancel, sip.MethodOptions, sip.MethodRegister, sip.MethodMessage,
+		sip.MethodInfo, sip.MethodPrack, sip.MethodUpdate, sip.MethodPublish, sip.MethodSubscribe, sip.MethodNotify, sip.MethodRefer:
+		return true
+	}
+	return false
+}

@@ -171,6 +171,18 @@ func FuzzParseURI(f *testing.F) {
 		}
 		u.IP()
 		u.Transport()
+		for w := (uriParams{s: u.Params}); w.next(); {
+			value, ok := u.Param(w.name)
+			if slow, found := u.escapedParam(w.name); value != slow || ok != found || !ok {
+				t.Errorf("%q of %q: %q %v, want %q", w.name, s, value, ok, slow)
+			}
+			for _, name := range []string{w.name + "x", w.name[:len(w.name)-1], w.value} {
+				value, ok := u.Param(name)
+				if slow, found := u.escapedParam(name); name != "" && (value != slow || ok != found) {
+					t.Errorf("%q of %q: %q %v, want %q %v", name, s, value, ok, slow, found)
+				}
+			}
+		}
 	})
 }
 

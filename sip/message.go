@@ -56,10 +56,9 @@ type Message struct {
 	from, to NameAddr
 	cseq     CSeq
 	uri      URI
+	routes   [keptRoutes]routePlace // of the values of Route that Validate has read first
 
-	// Of a Message of ParseBytes: the memory for its bytes, which goes with it from one use to the next.
-	owner bool
-	room  []byte
+	room []byte // memory for the bytes of an owner, which goes with it from one use to the next
 }
 
 // facts is what is cleared between two uses of a Message.
@@ -71,6 +70,7 @@ type facts struct {
 	body     int    // start of the body
 
 	count       uint16 // header field lines
+	routeCount  uint16 // values of Route that Validate has seen
 	header      uint16 // start of the header section
 	methodEnd   uint16 // 0 in a response
 	targetStart uint16 // where the Request-URI stands
@@ -80,6 +80,7 @@ type facts struct {
 	odd         bool   // the SIP-Version is not in upper case
 	free        bool   // it was released
 	valid       bool   // Validate has found nothing wrong
+	owner       bool   // it is of ParseBytes; stays from one use to the next
 
 	viaState, fromState, toState, cseqState, uriState parseState
 	viaStart, viaEnd                                  uint16 // where via stands

@@ -16,6 +16,7 @@ type NameAddr struct {
 	// Bracketed says that the URI stood in angle brackets.
 	Bracketed bool
 
+	host  string // of the SIP URI, if the message's Validate has parsed that
 	tags  uint8  // how many tag parameters Parse has seen: none, one, or more
 	token bool   // the first is a token
 	tag   string // its value
@@ -124,6 +125,18 @@ func (n *NameAddr) params() bool {
 
 // URI parses the URI of the value.
 func (n *NameAddr) URI() (*URI, error) { return ParseURI(n.Addr) }
+
+// Host returns the host of the URI, when that is a SIP or SIPS URI.
+func (n *NameAddr) Host() (host string, ok bool) {
+	if n.host != "" {
+		return n.host, true
+	}
+	var u URI
+	if u.Parse(n.Addr) != nil || !u.IsSIP() {
+		return "", false
+	}
+	return u.Host, true
+}
 
 // Tag returns the tag parameter, empty when there is none.
 func (n *NameAddr) Tag() string {

@@ -69,7 +69,7 @@ func (m *Message) forget() {
 	if m.uriState != untouched {
 		m.uri = URI{}
 	}
-	m.facts = facts{free: true}
+	m.facts = facts{free: true, owner: m.owner}
 }
 
 // newMessage returns an empty Message, if possible one that was released.

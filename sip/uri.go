@@ -181,6 +181,33 @@ func (w *uriParams) next() bool {
 // Param returns the value of a uri-parameter, as written. The name is compared without regard to
 // case and with escapes undone.
 func (u *URI) Param(name string) (string, bool) {
+	if strings.IndexByte(u.Params, '%') >= 0 {
+		return u.escapedParam(name)
+	}
+	for rest := u.Params; len(rest) > len(name); {
+		if part := rest[1:]; equalFold(part[:len(name)], name) {
+			if len(part) == len(name) || part[len(name)] == ';' {
+				return "", true
+			}
+			if part[len(name)] == '=' {
+				part = part[len(name)+1:]
+				if end := strings.IndexByte(part, ';'); end >= 0 {
+					part = part[:end]
+				}
+				return part, true
+			}
+		}
+		next := strings.IndexByte(rest[1:], ';')
+		if next < 0 {
+			break
+		}
+		rest = rest[1+next:]
+	}
+	return "", false
+}
+
+// escapedParam is Param where names may be escaped.
+func (u *URI) escapedParam(name string) (string, bool) {
 	w := uriParams{s: u.Params}
 	for w.next() {
 		if equalFold(w.name, name) || strings.IndexByte(w.name, '%') >= 0 && equalEscaped(w.name, name, true) {

@@ -9,6 +9,14 @@ var singletons = [...]Field{
 	FieldContentType, FieldMaxBreadth,
 }
 
+// singletonBits has a bit for each of them.
+var singletonBits = func() (bits uint64) {
+	for _, f := range singletons {
+		bits |= 1 << f
+	}
+	return bits
+}()
+
 // Validate judges what an element on the way must understand: that the mandatory fields are there
 // (RFC 3261, Section 8.1.1), that what may stand once is not repeated, and in requests the
 // Request-URI, Max-Forwards, Route and Contact; in all messages the topmost Via, From, To, Call-ID
@@ -20,6 +28,7 @@ func (m *Message) Validate() error {
 	if m.valid {
 		return nil
 	}
+	m.routeCount = 0
 	err := m.validate()
 	m.valid = err == nil
 	return err
@@ -36,9 +45,11 @@ func (m *Message) validate() error {
 			return bad("Request-URI", "has header components")
 		}
 	}
-	for _, f := range singletons {
-		if m.repeated&(1<<f) != 0 {
-			return bad(f.String(), "repeated")
+	if m.repeated&singletonBits != 0 {
+		for _, f := range singletons {
+			if m.repeated&(1<<f) != 0 {
+				return bad(f.String(), "repeated")
+			}
 		}
 	}
 	if err := m.validateVia(); err != nil {
@@ -63,10 +74,10 @@ func (m *Message) validate() error {
 	if _, _, err := m.MaxForwards(); err != nil {
 		return err
 	}
-	if err := m.validateAddresses(FieldRoute); err != nil {
+	if err := m.validateRoutes(); err != nil {
 		return err
 	}
-	return m.validateAddresses(FieldContact)
+	return m.validateContacts()
 }
 
 func (m *Message) validateVia() error {
@@ -113,6 +124,9 @@ func (m *Message) validateParty(f Field, n *NameAddr, state *parseState) error {
 			return inField(f, whole)
 		}
 		*state = parsed
+		if err == nil && u.IsSIP() {
+			n.host = u.Host
+		}
 	} else if _, err = m.nameAddr(f, n, state); err != nil {
 		return err
 	} else {
@@ -155,29 +169,23 @@ func validCallID(s string) error {
 	return nil
 }
 
-// validateAddresses checks that all values of the kind are addresses.
-func (m *Message) validateAddresses(f Field) error {
-	for i := m.firstLine(f); i >= 0; i = m.nextLine(f, i+1) {
+// validateContacts checks that all values of Contact are addresses.
+func (m *Message) validateContacts() error {
+	for i := m.firstLine(FieldContact); i >= 0; i = m.nextLine(FieldContact, i+1) {
 		l := m.list(m.line(i))
 		for l.next() {
 			var n NameAddr
 			var u URI
 			err, uriErr := n.parseURI(m.raw[l.start:l.end], &u)
 			if err != nil {
-				return inField(f, err)
+				return inField(FieldContact, err)
 			}
-			if n.Addr == "*" && f == FieldContact {
-				continue
-			}
-			if f == FieldRoute && !n.Bracketed {
-				return bad("Route", "no angle brackets") // RFC 3261, Section 20.34
-			}
-			if uriErr != nil {
-				return inField(f, uriErr)
+			if uriErr != nil && n.Addr != "*" {
+				return inField(FieldContact, uriErr)
 			}
 		}
 		if l.empty {
-			return bad(f.String(), "empty value in the list")
+			return bad("Contact", "empty value in the list")
 		}
 	}
 	return nil

@@ -202,8 +202,9 @@ func (l *Layer) refuse(m *sip.Message, src *Source, k *serverKey, why string, li
 // refusedBefore reports whether an ACK is for a response of refuse, which kept nothing: its tag is made from the request
 // alone, and the ACK has the same branch (RFC 3261, Section 8.2.7, and RFC 3261, Section 17.1.1.3).
 func (l *Layer) refusedBefore(m *sip.Message, k *serverKey) bool {
+	var room [tagRoom]byte
 	t := tag(m.To())
-	return t != "" && t == l.tag(k.id)
+	return t != "" && t == string(l.appendTag(room[:0], k.id))
 }
 
 // answer sends a response that belongs to no transaction.
@@ -219,10 +220,17 @@ func (l *Layer) answer(m *sip.Message, src *Source, status int, tag string, extr
 // tag returns the tag for To in a response that is made here. It depends on the request alone, so that
 // all such responses to a request and its CANCEL have the same: RFC 3261, Section 9.2. It tells nothing of the digest.
 func (l *Layer) tag(id digest) string {
+	var room [tagRoom]byte
+	return string(l.appendTag(room[:0], id))
+}
+
+const tagRoom = 16 // a tag has at most 13 characters
+
+func (l *Layer) appendTag(dst []byte, id digest) []byte {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], id.lo)
 	binary.LittleEndian.PutUint64(b[8:], id.hi)
-	return strconv.FormatUint(l.tags.sum(b[:]).lo, 36)
+	return strconv.AppendUint(dst, l.tags.sum(b[:]).lo, 36)
 }
 
 // buffers are for messages that are built and sent at once.
