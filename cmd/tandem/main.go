@@ -32,6 +32,7 @@ type commands struct {
 	Peers        peersCommand        `cmd:"" help:"List its peers, and what is the matter with them."`
 	Transactions transactionsCommand `cmd:"" help:"List its transactions."`
 	Explain      explainCommand      `cmd:"" help:"Say which connection a request would take, and why."`
+	Trace        traceCommand        `cmd:"" help:"Draw the ladder of a call, as it happens or as it was."`
 	Reload       reloadCommand       `cmd:"" help:"Have it read its configuration again."`
 	Drain        drainCommand        `cmd:"" help:"Have it finish what it has begun, and stop."`
 

@@ -7,7 +7,6 @@ import (
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/transport"
 )
 
@@ -72,7 +71,7 @@ func (f *flow) decision() *trace.Decision {
 	if f.Reliable() {
 		x.Action = transport.Reuse
 	}
-	if f.Transport() == sipaddr.TLS && !x.Reuse() { // the row is gone since
+	if f.Transport().Secure() && !x.Reuse() { // the row is gone since
 		x.Decision = alias.Decision{Reason: alias.Reuse, Considered: x.Considered}.On(f.hop.Basis)
 	}
 	x.Conn, x.Err = alias.ConnID(f.ID()), nil

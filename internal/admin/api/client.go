@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -102,27 +104,67 @@ func (c *Client) Post(ctx context.Context, path, etag string) (body []byte, err 
 	return body, err
 }
 
+// maxEvent bounds one event of a stream, in bytes.
+const maxEvent = 8 << 20
+
+// Stream asks for a stream of server-sent events and hands them to each, until ctx is done, which is no error, each fails,
+// or the stream ends, which is ErrUnreachable. begun is called when the stream stands. A refusal is an *Error.
+func (c *Client) Stream(ctx context.Context, path string, query url.Values, begun func() error, each func(event string, data []byte) error) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	resp, err := c.send(ctx, &http.Client{Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}, http.MethodGet, path, "")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		return c.refusal(resp, body)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxEvent)
+	event, data := "", []byte(nil)
+	for lines.Scan() {
+		line := lines.Bytes()
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			event = string(value)
+		case "data":
+			data = append(data, value...)
+		case "":
+			if len(line) > 0 { // a comment, with which the stream begins
+				if begun != nil {
+					if err := begun(); err != nil {
+						return err
+					}
+					begun = nil
+				}
+				continue
+			}
+			if event != "" {
+				if err := each(event, data); err != nil {
+					return err
+				}
+			}
+			event, data = "", data[:0]
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("%w at %s any more", ErrUnreachable, c.base)
+}
+
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 20
 
 func (c *Client) do(ctx context.Context, method, path, etag string) ([]byte, string, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, http.NoBody)
+	resp, err := c.send(ctx, c.http, method, path, etag)
 	if err != nil {
-		return nil, "", fmt.Errorf("api: %w", err)
-	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	if etag != "" {
-		req.Header.Set("If-Match", etag)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return nil, "", fmt.Errorf("%w at %s: %w", ErrUnreachable, c.base, err)
+		return nil, "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -130,11 +172,39 @@ func (c *Client) do(ctx context.Context, method, path, etag string) ([]byte, str
 		return nil, "", fmt.Errorf("%w at %s: %w", ErrUnreachable, c.base, err)
 	}
 	if resp.StatusCode >= 300 {
-		var f Failure
-		if json.Unmarshal(body, &f) != nil || f.Error == nil {
-			return nil, "", fmt.Errorf("api: %s answers %s, which is no admin API of ours", c.base, resp.Status)
-		}
-		return nil, "", f.Error
+		return nil, "", c.refusal(resp, body)
 	}
 	return body, resp.Header.Get("ETag"), nil
+}
+
+// send sends a request.
+func (c *Client) send(ctx context.Context, by *http.Client, method, path, etag string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if etag != "" {
+		req.Header.Set("If-Match", etag)
+	}
+	resp, err := by.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, c.base, err)
+	}
+	return resp, nil
+}
+
+// refusal reads a refusal.
+func (c *Client) refusal(resp *http.Response, body []byte) error {
+	var f Failure
+	if json.Unmarshal(body, &f) != nil || f.Error == nil {
+		return fmt.Errorf("api: %s answers %s, which is no admin API of ours", c.base, resp.Status)
+	}
+	return f.Error
 }
