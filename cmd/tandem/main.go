@@ -27,6 +27,7 @@ type commands struct {
 	Load     loadCommand     `cmd:"" help:"Offer calls to a SIP element at a rate, and check every answer."`
 	Validate validateCommand `cmd:"" help:"Check a configuration; start nothing."`
 
+	Status       statusCommand       `cmd:"" help:"Say how a running proxy does."`
 	Connections  connectionsCommand  `cmd:"" help:"List the connections of a running proxy, or act on one."`
 	Aliases      aliasesCommand      `cmd:"" help:"List the rows of its alias tables."`
 	Peers        peersCommand        `cmd:"" help:"List its peers, and what is the matter with them."`

@@ -22,8 +22,14 @@ func (*versionCommand) Run() error {
 	return nil
 }
 
+// release is set by builds that have no commit at hand: -ldflags "-X main.release=v1.2.3".
+var release string
+
 // version is that of the module as it was built: a release, or the commit.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"
