@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/tandem-sip/tandem/internal/devca"
@@ -35,6 +34,25 @@ type site struct {
 	agentTransport string
 	callers        netip.AddrPort // the agent of its domain that makes calls
 	dns            netip.AddrPort
+	over           string // what the proxies speak to each other: tls or sctp
+}
+
+// port is where the proxies listen for each other.
+func (s site) port() uint16 {
+	if s.over == "sctp" {
+		return plainPort
+	}
+	return tlsPort
+}
+
+// awaitPeers waits until a proxy listens for the other.
+func (s site) awaitPeers(t *testing.T, p *process) {
+	t.Helper()
+	protocol := "tcp"
+	if s.over == "sctp" {
+		protocol = "sctp"
+	}
+	p.awaitListening(t, protocol, netip.AddrPortFrom(s.own.IP, s.port()))
 }
 
 // file is the full name of a file of the case.
@@ -50,6 +68,7 @@ type proxy interface {
 type trunk struct {
 	p1, p2     proxy
 	transports [][2]string // of caller and callee
+	over       string      // what the proxies speak to each other: tls or sctp
 	dialedByP1 int
 	dialedByP2 int
 }
@@ -74,10 +93,10 @@ func (k trunk) runOver(t *testing.T, net, callerTransport, calleeTransport strin
 		t.Fatal(err)
 	}
 	agent := func(host int) netip.AddrPort { return netip.AddrPortFrom(at(host), plainPort) }
-	dns := siptest.NewDNS(t, zone(p1)+zone(p2)).Addr()
+	dns := siptest.NewDNS(t, zone(p1, k.over)+zone(p2, k.over)).Addr()
 
-	k.p2.start(t, site{dir, p2, p1, agent(22), calleeTransport, agent(32), dns})
-	k.p1.start(t, site{dir, p1, p2, agent(21), calleeTransport, agent(31), dns})
+	k.p2.start(t, site{dir, p2, p1, agent(22), calleeTransport, agent(32), dns, k.over})
+	k.p1.start(t, site{dir, p1, p2, agent(21), calleeTransport, agent(31), dns, k.over})
 	forward := agents{callerTransport, calleeTransport, agent(31), agent(22), "alice@example.com", "bob@example.net", netip.AddrPortFrom(p1.IP, plainPort)}
 	backward := agents{callerTransport, calleeTransport, agent(32), agent(21), "bob@example.net", "alice@example.com", netip.AddrPortFrom(p2.IP, plainPort)}
 
@@ -88,18 +107,24 @@ func (k trunk) runOver(t *testing.T, net, callerTransport, calleeTransport strin
 		t.Run("forward/"+c.name, func(t *testing.T) { forward.play(t, c) })
 		t.Run("backward/"+c.name, func(t *testing.T) { backward.play(t, c) })
 	}
-	byP1, byP2 := connections(t, p1.IP, p2.IP)
+	count := connections
+	if k.over == "sctp" {
+		count = associations
+	}
+	byP1, byP2 := count(t, p1.IP, p2.IP)
 	if byP1 != k.dialedByP1 || byP2 != k.dialedByP2 {
-		t.Errorf("TLS connections: example.com dialed %d and example.net %d; wanted %d and %d", byP1, byP2, k.dialedByP1, k.dialedByP2)
+		t.Errorf("connections: example.com dialed %d and example.net %d; wanted %d and %d", byP1, byP2, k.dialedByP1, k.dialedByP2)
 	}
 }
 
-// zone is what DNS says of a party's domain: TLS first, at its host.
-func zone(p party) string {
-	return strings.NewReplacer("DOMAIN", p.Domain, "HOST", p.SentBy, "IP", p.IP.String()).Replace(
-		"DOMAIN. NAPTR 10 10 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.DOMAIN.\n" +
-			"_sips._tcp.DOMAIN. SRV 10 10 5061 HOST.\n" +
-			"HOST. A IP\n")
+// zone is what DNS says of a party's domain: what the proxies speak, at its host.
+func zone(p party, over string) string {
+	service, srv, port := "SIPS+D2T", "_sips._tcp", "5061"
+	if over == "sctp" {
+		service, srv, port = "SIP+D2S", "_sip._sctp", "5060"
+	}
+	return fmt.Sprintf("%[1]s. NAPTR 10 10 \"s\" %[2]q \"\" %[3]s.%[1]s.\n%[3]s.%[1]s. SRV 10 10 %[4]s %[5]s.\n%[5]s. A %[6]s\n",
+		p.Domain, service, srv, port, p.SentBy, p.IP)
 }
 
 // TestHarness proves the harness with programs that are known to work: with aliases Kamailio's pair shares
@@ -107,9 +132,9 @@ func zone(p party) string {
 func TestHarness(t *testing.T) {
 	udp := [][2]string{{"udp", "udp"}}
 	t.Run("one connection", func(t *testing.T) {
-		trunk{kamailio{aliases: true}, kamailio{aliases: true}, udp, 1, 0}.run(t, 0)
+		trunk{kamailio{aliases: true}, kamailio{aliases: true}, udp, "tls", 1, 0}.run(t, 0)
 	})
-	t.Run("a connection each way", func(t *testing.T) { trunk{kamailio{}, kamailio{}, udp, 1, 1}.run(t, 1) })
+	t.Run("a connection each way", func(t *testing.T) { trunk{kamailio{}, kamailio{}, udp, "tls", 1, 1}.run(t, 1) })
 }
 
 // write makes a file, and the directory that it is in.

@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,11 +24,17 @@ dns=no
 rev_dns=no
 dns_try_ipv6=no
 use_dns_failover=no
-enable_tls=yes
 disable_core_dump=yes
 listen=udp:{{.Own.IP}}:5060
 listen=tcp:{{.Own.IP}}:5060
+{{- if .SCTP}}
+enable_sctp=yes
+sctp_children=1
+listen=sctp:{{.Own.IP}}:5060
+{{- else}}
+enable_tls=yes
 listen=tls:{{.Own.IP}}:5061
+{{- end}}
 alias="{{.Own.Domain}}"
 tcp_source_ipv4={{.Own.IP}}
 tcp_connection_lifetime=3600
@@ -46,9 +53,13 @@ loadmodule "textops.so"
 {{- if .Aliases}}
 loadmodule "corex.so"
 {{- end}}
+{{- if .SCTP}}
+loadmodule "sctp.so"
+{{- else}}
 loadmodule "tls.so"
 modparam("tls", "config", "{{.Dir}}/tls.cfg")
 modparam("tls", "tls_force_run", 1)
+{{- end}}
 modparam("rr", "enable_double_rr", 1)
 request_route {
 	if (!mf_process_maxfwd_header("70")) { sl_send_reply("483", "Too Many Hops"); exit; }
@@ -71,12 +82,12 @@ request_route {
 	}
 	if (method == "INVITE") { record_route(); }
 	if ($rd == "{{.Own.Domain}}") { $du = "sip:{{.Agent}};transport={{.AgentTransport}}"; }
-	else { $du = "sip:{{.Peer.IP}}:5061;transport=tls"; }
+	else { $du = "{{.Next}}"; }
 	route(RELAY);
 }
 route[RELAY] {
 	# the peer's name in its Record-Route; there is no DNS here
-	if ($dd == "{{.Peer.Domain}}" || $dd == "{{.Peer.SentBy}}") { $du = "sip:{{.Peer.IP}}:5061;transport=tls"; }
+	if ($dd == "{{.Peer.Domain}}" || $dd == "{{.Peer.SentBy}}") { $du = "{{.Next}}"; }
 	if (!t_relay()) { sl_reply_error(); }
 	exit;
 }
@@ -117,9 +128,10 @@ func kamailioModules() string {
 func (k kamailio) start(t *testing.T, s site) {
 	t.Helper()
 	dir := filepath.Join(s.dir, s.own.Domain)
+	next := fmt.Sprintf("sip:%s:%d;transport=%s", s.peer.IP, s.port(), s.over)
 	write(t, filepath.Join(dir, "kamailio.cfg"), func(f *os.File) error {
 		return kamailioConfig.Execute(f, map[string]any{"Own": s.own, "Peer": s.peer, "Dir": dir, "Modules": kamailioModules(),
-			"Agent": s.agent, "AgentTransport": s.agentTransport, "Aliases": k.aliases})
+			"Agent": s.agent, "AgentTransport": s.agentTransport, "Aliases": k.aliases, "SCTP": s.over == "sctp", "Next": next})
 	})
 	write(t, filepath.Join(dir, "tls.cfg"), func(f *os.File) error {
 		for _, role := range []string{"server", "client"} {
@@ -133,5 +145,5 @@ func (k kamailio) start(t *testing.T, s site) {
 	p := start(t, s.own.Domain, dir, "kamailio", "-DD", "-E", "-f", filepath.Join(dir, "kamailio.cfg"), "-m", "64", "-M", "8",
 		"-P", filepath.Join(dir, "kamailio.pid"), "-Y", dir, "-w", dir)
 	p.awaitListening(t, "udp", netip.AddrPortFrom(s.own.IP, plainPort))
-	p.awaitListening(t, "tcp", netip.AddrPortFrom(s.own.IP, tlsPort))
+	s.awaitPeers(t, p)
 }

@@ -159,10 +159,13 @@ func (p *process) awaitListening(t *testing.T, protocol string, addr netip.AddrP
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(15 * time.Second)
-	for {
-		if slices.ContainsFunc(sockets(t, protocol), func(s socket) bool { return s.local == addr && s.state == want }) {
-			return
-		}
+	listens := func() bool {
+		return slices.ContainsFunc(sockets(t, protocol), func(s socket) bool { return s.local == addr && s.state == want })
+	}
+	if protocol == "sctp" {
+		listens = func() bool { return listensForAssociations(t, addr) }
+	}
+	for !listens() {
 		select {
 		case <-tick.C:
 		case <-p.ended:

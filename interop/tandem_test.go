@@ -18,7 +18,7 @@ import (
 var tandemConfig = template.Must(template.New("tandem").Parse(`listen:
   - udp://{{.Own.IP}}:5060
   - tcp://{{.Own.IP}}:5060
-  - tls://{{.Own.IP}}:5061
+  - {{.Over}}://{{.Own.IP}}:{{.Port}}
 dns: ["{{.DNS}}"]
 trust:
   ca: [ca.pem]
@@ -34,6 +34,9 @@ peers:
     identities: [{{.Peer.Domain}}]
     addresses: ["{{.Peer.IP}}/32"]
     reference_identity: {{.Peer.Domain}}
+{{- if eq .Over "sctp"}}
+    connect: ["sip:{{.Peer.Domain}}"]
+{{- end}}
 routes:
   - match: {domain: {{.Own.Domain}}}
     to: sip:{{.Agent}};transport={{.AgentTransport}}
@@ -49,11 +52,11 @@ func (tandem) start(t *testing.T, s site) {
 	config := s.file(s.own.Domain + ".yaml")
 	write(t, config, func(f *os.File) error {
 		return tandemConfig.Execute(f, map[string]any{"Own": s.own, "Peer": s.peer, "DNS": s.dns,
-			"Caller": s.callers.Addr(), "Agent": s.agent, "AgentTransport": s.agentTransport})
+			"Caller": s.callers.Addr(), "Agent": s.agent, "AgentTransport": s.agentTransport, "Over": s.over, "Port": s.port()})
 	})
 	p := start(t, s.own.Domain, s.dir, binary(t), "serve", "--config", config)
 	p.awaitListening(t, "udp", netip.AddrPortFrom(s.own.IP, plainPort))
-	p.awaitListening(t, "tcp", netip.AddrPortFrom(s.own.IP, tlsPort))
+	s.awaitPeers(t, p)
 }
 
 // built is the program, once for all tests; TestMain removes it.
@@ -63,9 +66,12 @@ var built struct {
 	name string
 }
 
-// binary builds the program, or gives the one that was built.
+// binary builds the program, or gives the one that was built, or that the environment has.
 func binary(t *testing.T) string {
 	t.Helper()
+	if name := os.Getenv("TANDEM_BINARY"); name != "" {
+		return name
+	}
 	built.Lock()
 	defer built.Unlock()
 	if built.name != "" {
@@ -94,7 +100,7 @@ func TestMain(m *testing.M) {
 
 // TestTandem holds the first promise: calls of every shape, both ways, over one TLS connection.
 func TestTandem(t *testing.T) {
-	trunk{tandem{}, tandem{}, [][2]string{{"udp", "udp"}, {"tcp", "tcp"}, {"udp", "tcp"}, {"tcp", "udp"}}, 1, 0}.run(t, 2)
+	trunk{tandem{}, tandem{}, [][2]string{{"udp", "udp"}, {"tcp", "tcp"}, {"udp", "tcp"}, {"tcp", "udp"}}, "tls", 1, 0}.run(t, 2)
 }
 
 // TestKamailio puts Kamailio in either place. It takes and makes the offer of an alias when it is told to, and
@@ -103,10 +109,10 @@ func TestTandem(t *testing.T) {
 func TestKamailio(t *testing.T) {
 	udp := [][2]string{{"udp", "udp"}}
 	for i, k := range []trunk{
-		{tandem{}, kamailio{aliases: true}, udp, 1, 0},
-		{kamailio{aliases: true}, tandem{}, udp, 1, 0},
-		{tandem{}, kamailio{}, udp, 1, 1},
-		{kamailio{}, tandem{}, udp, 1, 1},
+		{tandem{}, kamailio{aliases: true}, udp, "tls", 1, 0},
+		{kamailio{aliases: true}, tandem{}, udp, "tls", 1, 0},
+		{tandem{}, kamailio{}, udp, "tls", 1, 1},
+		{kamailio{}, tandem{}, udp, "tls", 1, 1},
 	} {
 		t.Run(k.p1.String()+" and "+k.p2.String(), func(t *testing.T) {
 			t.Parallel()

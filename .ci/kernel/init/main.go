@@ -2,7 +2,7 @@
 // kernel of the machine has not: SCTP. It loads that, runs the programs of the kernel's command line, says how
 // they ended, and ends that Linux.
 //
-//	modules=DIRECTORY run=PROGRAM,ARGUMENT,... [sctp=no]
+//	modules=DIRECTORY run=PROGRAM,ARGUMENT,... [sctp=no] [tandem=FILE]
 package main
 
 import (
@@ -77,7 +77,7 @@ func start() error {
 	c := exec.Command(run[0], run[1:]...)
 	c.Dir = filepath.Dir(run[0])
 	c.Stdout, c.Stderr = os.Stdout, os.Stdout
-	c.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=/run", "HOME=/run"}
+	c.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=/run", "HOME=/run", "TANDEM_BINARY=" + arguments["tandem"]}
 	return c.Run()
 }
 
