@@ -2,25 +2,55 @@ package sctp
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/tandem-sip/tandem/siptest"
 )
 
 // tlsConfigs are for mutual TLS between two domains.
 func tlsConfigs(t testing.TB) (client, server *tls.Config) {
 	t.Helper()
-	ca := siptest.NewCA(t)
-	return &tls.Config{Certificates: []tls.Certificate{ca.Domain(t, "example.com").TLS()}, RootCAs: ca.Pool(), ServerName: "example.net",
+	com, net := selfSigned(t, "example.com"), selfSigned(t, "example.net")
+	trusting := func(c tls.Certificate) *x509.CertPool {
+		pool := x509.NewCertPool()
+		pool.AddCert(c.Leaf)
+		return pool
+	}
+	return &tls.Config{Certificates: []tls.Certificate{com}, RootCAs: trusting(net), ServerName: "example.net",
 			ClientSessionCache: tls.NewLRUClientSessionCache(1)},
-		&tls.Config{Certificates: []tls.Certificate{ca.Domain(t, "example.net").TLS()}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+		&tls.Config{Certificates: []tls.Certificate{net}, ClientCAs: trusting(com), ClientAuth: tls.RequireAndVerifyClientCert}
+}
+
+// selfSigned makes a certificate for a name. The test bench, which has better ones, stands on this room.
+func selfSigned(t *testing.T, name string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // TestTLS speaks mutual TLS on several streams of one association at once, with a full handshake on the first

@@ -19,7 +19,7 @@ type Conn struct {
 	accepted  bool
 	local     netip.AddrPort
 	remote    netip.AddrPort
-	raw       *net.TCPConn  // nil over UDP
+	raw       socket        // nil over UDP
 	stream    net.Conn      // raw, or TLS over it
 	socket    *net.UDPConn  // nil but over UDP
 	gate      chan struct{} // holds a token while reading may go on
@@ -30,8 +30,14 @@ type Conn struct {
 	heard int        // bytes
 }
 
-// stream makes a Conn over TCP.
-func (p *Peer) stream(tr sipaddr.Transport, socket *net.TCPConn, accepted bool) *Conn {
+// socket is what a connection runs over: TCP or SCTP.
+type socket interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// stream makes a Conn over TCP or SCTP.
+func (p *Peer) stream(tr sipaddr.Transport, socket socket, accepted bool) *Conn {
 	c := &Conn{p: p, transport: tr, accepted: accepted, raw: socket, stream: socket,
 		gate: make(chan struct{}, 1), ended: make(chan struct{}),
 		local:  socket.LocalAddr().(*net.TCPAddr).AddrPort(),
@@ -231,21 +237,28 @@ func (c *Conn) Close() {
 	}
 }
 
-// Cut closes the TCP connection under TLS without a word of TLS.
+// Cut closes the connection under TLS without a word of TLS.
 func (c *Conn) Cut() {
 	c.Resume()
 	_ = c.raw.Close()
 }
 
-// Reset closes the connection with a TCP reset.
+// Reset closes the connection with a TCP reset, or an ABORT of SCTP.
 func (c *Conn) Reset() {
-	_ = c.raw.SetLinger(0)
+	switch raw := c.raw.(type) {
+	case *net.TCPConn:
+		_ = raw.SetLinger(0)
+	case interface{ abort() }:
+		raw.abort()
+	}
 	c.Cut()
 }
 
 // Stall stops reading after the read that is going on, so that the other side's sending jams. Until Resume.
 func (c *Conn) Stall() {
-	_ = c.raw.SetReadBuffer(4096)
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4096)
+	}
 	select {
 	case <-c.gate:
 	default:

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -41,7 +42,8 @@ type Peer struct {
 	mu        sync.Mutex // guards the fields below
 	closed    bool
 	listening []listening
-	shaking   map[*net.TCPConn]bool // accepted connections before the end of their handshake
+	shaking   map[net.Conn]bool // accepted connections before the end of their handshake
+	provider  sctp.Provider     // nil: SCTP was not needed yet
 	conns     []*Conn
 	accepted  []*Conn     // not yet taken by Accept
 	inbox     []*Received // not yet taken by an expectation
@@ -70,7 +72,7 @@ func NewPeer(t testing.TB, c PeerConfig) *Peer {
 	if c.Wait <= 0 {
 		c.Wait = 5 * time.Second
 	}
-	p := &Peer{t: t, cfg: c, wire: wireOf(t), tag: Token(6), news: make(chan struct{}), shaking: make(map[*net.TCPConn]bool)}
+	p := &Peer{t: t, cfg: c, wire: wireOf(t), tag: Token(6), news: make(chan struct{}), shaking: make(map[net.Conn]bool)}
 	t.Cleanup(p.Close)
 	return p
 }
@@ -93,10 +95,11 @@ func (p *Peer) Close() {
 	for _, c := range conns {
 		c.Close()
 	}
+	p.closeProvider()
 	p.run.Wait()
 }
 
-// Listen opens a port on the peer's address, 0 for any, for UDP, TCP or TLS.
+// Listen opens a port on the peer's address, 0 for any. SCTP is carried over UDP (RFC 6951).
 func (p *Peer) Listen(tr sipaddr.Transport, port uint16) netip.AddrPort {
 	p.t.Helper()
 	at := netip.AddrPortFrom(p.cfg.Addr, port)
@@ -115,11 +118,14 @@ func (p *Peer) Listen(tr sipaddr.Transport, port uint16) netip.AddrPort {
 		}()
 		return at
 	}
-	if tr != sipaddr.TCP && tr != sipaddr.TLS {
+	if !tr.Reliable() {
 		p.t.Fatalf("siptest: no peer listens on %v", tr)
 	}
-	if tr == sipaddr.TLS && p.cfg.Cert == nil && p.cfg.TLS == nil {
+	if tr.Secure() && p.cfg.Cert == nil && p.cfg.TLS == nil {
 		p.t.Fatalf("siptest: %s has no certificate to listen with", p.cfg.Name)
+	}
+	if overSCTP(tr) {
+		return p.listenSCTP(tr, port)
 	}
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
 	if err != nil {
@@ -157,6 +163,9 @@ func (p *Peer) StopListening(tr sipaddr.Transport) {
 	p.mu.Unlock()
 	for _, l := range stop {
 		_ = l.close()
+	}
+	if overSCTP(tr) && !p.usesSCTP() {
+		p.closeProvider() // somebody else on the address may want the UDP port
 	}
 }
 
@@ -245,13 +254,12 @@ func (p *Peer) TryDial(tr sipaddr.Transport, to netip.AddrPort, serverName strin
 		return p.datagrams(p.listening[i].socket, p.listening[i].at, to), nil
 	}
 	deadline := time.Now().Add(p.cfg.Wait)
-	dialer := net.Dialer{Deadline: deadline, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.cfg.Addr, 0))}
-	socket, err := dialer.Dial("tcp", to.String())
+	socket, err := p.connect(tr, to, deadline)
 	if err != nil {
 		return nil, err
 	}
-	c := p.stream(tr, socket.(*net.TCPConn), false)
-	if tr == sipaddr.TLS {
+	c := p.stream(tr, socket, false)
+	if tr.Secure() {
 		secure := tls.Client(socket, p.tls(serverName))
 		_ = socket.SetDeadline(deadline)
 		if err := secure.Handshake(); err != nil {
@@ -264,8 +272,21 @@ func (p *Peer) TryDial(tr sipaddr.Transport, to netip.AddrPort, serverName strin
 	return c, p.start(c)
 }
 
+// connect opens a connection without TLS.
+func (p *Peer) connect(tr sipaddr.Transport, to netip.AddrPort, deadline time.Time) (socket, error) {
+	if overSCTP(tr) {
+		return p.dialSCTP(tr, to, deadline)
+	}
+	dialer := net.Dialer{Deadline: deadline, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.cfg.Addr, 0))}
+	c, err := dialer.Dial("tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), nil
+}
+
 // accept takes a connection in; a TLS handshake happens beside, so that a slow one holds nobody up.
-func (p *Peer) accept(tr sipaddr.Transport, at netip.AddrPort, socket *net.TCPConn) {
+func (p *Peer) accept(tr sipaddr.Transport, at netip.AddrPort, socket socket) {
 	c := p.stream(tr, socket, true)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -283,7 +304,7 @@ func (p *Peer) accept(tr sipaddr.Transport, at netip.AddrPort, socket *net.TCPCo
 			delete(p.shaking, socket)
 			p.mu.Unlock()
 		}()
-		if tr == sipaddr.TLS {
+		if tr.Secure() {
 			secure := tls.Server(socket, p.tls(""))
 			_ = socket.SetDeadline(time.Now().Add(p.cfg.Wait))
 			if err := secure.Handshake(); err != nil {

@@ -18,6 +18,7 @@ type Relay struct {
 	to        netip.AddrPort // of the second side
 	from      atomic.Pointer[netip.AddrPort]
 	cut       atomic.Bool
+	alter     atomic.Pointer[func(packet []byte, there bool)]
 	done      sync.WaitGroup
 }
 
@@ -50,6 +51,9 @@ func NewRelay(tb testing.TB, from netip.Addr, to netip.AddrPort) *Relay {
 // Cut has every packet lost from now on.
 func (r *Relay) Cut() { r.cut.Store(true) }
 
+// Alter has each packet changed on its way from now on; there tells those of the first address.
+func (r *Relay) Alter(change func(packet []byte, there bool)) { r.alter.Store(&change) }
+
 // carry reads one socket and sends what comes by the other.
 func (r *Relay) carry(in, out *net.UDPConn, to func() *netip.AddrPort, note *atomic.Pointer[netip.AddrPort]) {
 	buf := make([]byte, 64<<10)
@@ -60,6 +64,9 @@ func (r *Relay) carry(in, out *net.UDPConn, to func() *netip.AddrPort, note *ato
 		}
 		if note != nil {
 			note.Store(&from)
+		}
+		if change := r.alter.Load(); change != nil {
+			(*change)(buf[:n], note != nil)
 		}
 		if at := to(); at != nil && !r.cut.Load() {
 			_, _ = out.WriteToUDPAddrPort(buf[:n], *at) // what is lost is sent again

@@ -2,10 +2,13 @@ package transport
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,5 +226,47 @@ func TestSCTPPeerDies(t *testing.T) {
 		if got := receive(t, side.box.closed, "the end"); !errors.Is(got.err, sctp.ErrLost) {
 			t.Errorf("closed with %v", got.err)
 		}
+	}
+}
+
+// TestSCTPPeerRestarts has somebody open an association from the address and port of another one, whose peer knows nothing
+// of it any more.
+func TestSCTPPeerRestarts(t *testing.T) {
+	b := start(t, Config{SCTP: userland})
+	here := siptest.Loopback(t)
+	relay := siptest.NewRelay(t, here, netip.AddrPortFrom(b.ip, 9899))
+	dials := func(udpPort int) sctp.Association {
+		p, err := sctp.Open(sctp.Config{Kind: sctp.UDP, Addresses: []netip.Addr{here}, UDPPort: udpPort, PeerUDPPort: int(relay.Port)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		a, _ := call(t, p, b)
+		if err := a.Send(t.Context(), []byte(options+"\r\n"), 0, true); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	before := dials(0)
+	first := b.message()
+	port := before.LocalAddr().Port()
+	var now atomic.Uint32
+	relay.Alter(func(packet []byte, there bool) {
+		source, destination := packet[0:2], packet[2:4]
+		if there {
+			now.Store(uint32(binary.BigEndian.Uint16(source)))
+			binary.BigEndian.PutUint16(source, port)
+		} else {
+			binary.BigEndian.PutUint16(destination, uint16(now.Load()))
+		}
+		clear(packet[8:12]) // RFC 9260, Appendix A
+		binary.LittleEndian.PutUint32(packet[8:], crc32.Checksum(packet, crc32.MakeTable(crc32.Castagnoli)))
+	})
+	dials(-1)
+	if got := receive(t, b.box.closed, "the end of the old one"); got.id != id(first.src.Flow) || !errors.Is(got.err, sctp.ErrRestarted) {
+		t.Errorf("%d closed with %v", got.id, got.err)
+	}
+	if got := b.message(); got.src.Flow.ID() == first.src.Flow.ID() || got.src.Remote != first.src.Remote {
+		t.Errorf("from %v over connection %d", got.src.Remote, got.src.Flow.ID())
 	}
 }

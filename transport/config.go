@@ -157,6 +157,9 @@ type Config struct {
 	// MaxConnections. PingInterval defaults to KeepAlive, and Retransmissions to 5, so that a peer that is gone is
 	// noticed in 11 s, and in 5 s when something was sent to it.
 	SCTP sctp.Config
+	// TLSStreams is how many streams of an association that this side dials carry TLS, as far as the peer has so many.
+	// Default 1.
+	TLSStreams int
 
 	// Loops is how many event loops carry the sockets (Linux only); each keeps one processor busy at most. Default:
 	// half of the processors that Go uses, rounded up, which leaves the rest to handshakes, the collector and the

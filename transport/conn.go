@@ -108,6 +108,7 @@ type Conn struct {
 	aborted  bool
 
 	suspicion suspicion
+	further   lanes  // it guards itself
 	late      []byte // written after the peer had ended its side, which may have closed altogether
 
 	// The fields below are owned by the goroutine that reads.
@@ -190,6 +191,7 @@ func (c *Conn) start() bool {
 	}
 	// Update has not seen it when the domains changed before it was registered.
 	c.settled()
+	c.startLanes()
 	// Ends when the connection does; Run waits for it.
 	go c.serve()
 	return true
@@ -211,6 +213,7 @@ func (c *Conn) serve() {
 	<-c.written
 	c.settleLate()
 	_ = c.plain.Close()
+	c.further.done.Wait()
 	c.stream.release()
 	if c.in != nil {
 		putBuffer(c.in)

@@ -125,6 +125,11 @@ func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 	c := newConn(t, s)
 	c.direction, c.dialed, c.domain, c.ep = alias.Dialed, to, x.d, x.ep
 	c.tls, c.plain, c.peer, c.reference, c.ours = tc, tc, peer, x.key.reference, x.creds.fingerprint
+	if err := x.openLanes(ctx, c); err != nil {
+		s.cut()
+		s.release()
+		return nil, err
+	}
 	c.opened, c.handshake, c.generation = begun, time.Since(begun), x.creds.generation
 	return c, nil
 }

@@ -20,7 +20,8 @@
 // # SCTP
 //
 // A connection over SCTP is an association (RFC 4168). Without TLS each message is one of SCTP, on stream zero and
-// unordered; with TLS a stream carries it (RFC 3436), and the side that opened the association is the client.
+// unordered; with TLS a stream carries it (RFC 3436), and the side that opened the association is the client. It may open
+// TLS on further streams (lanes.go), each with the same peer.
 //
 // # Goroutines
 //

@@ -32,6 +32,7 @@ type ConnInfo struct {
 	// SCTP says who speaks SCTP for it: "kernel", "udp" for userland over UDP, or "raw" for userland over IP. It is ""
 	// over TCP.
 	SCTP              string
+	Streams           int // of an association with TLS: those with a handshake behind them
 	Opened            time.Time
 	HandshakeTime     time.Duration // of connecting and TLS together when dialed
 	LastUsed          time.Time     // when something was last read or written
@@ -54,6 +55,7 @@ func (c *Conn) info() ConnInfo {
 	}
 	if c.assoc != nil {
 		i.SCTP = c.assoc.kind.String()
+		c.addLanes(&i)
 	}
 	if c.peer != nil {
 		i.CertificateExpiry = c.peer.NotAfter
@@ -66,6 +68,19 @@ func (c *Conn) info() ConnInfo {
 	}
 	i.Queued = c.queued()
 	return i
+}
+
+// addLanes adds what is to be said of streams.
+func (c *Conn) addLanes(i *ConnInfo) {
+	if c.tls == nil {
+		return
+	}
+	c.further.mu.Lock()
+	defer c.further.mu.Unlock()
+	i.Streams = 1 + len(c.further.list)
+	for _, l := range c.further.list {
+		i.BytesIn += l.stream.in.Load()
+	}
 }
 
 // Connections returns what there is to say about each connection, in the order of their ids.

@@ -170,22 +170,36 @@ func (l *listener) greeted(s *stream, ip netip.Addr) {
 	}
 }
 
-// answer does the handshake of an accepted connection. A client that stays silent holds nothing
-// but its place among the pending ones; only while it computes does a handshake hold a slot.
+// answer does the handshake of an accepted connection, and makes one of it.
 func (l *listener) answer(s *stream) (*Conn, error) {
 	t := l.t
 	begun := time.Now()
-	deadline := begun.Add(t.cfg.HandshakeTimeout)
+	sh, tc, err := t.shake(s)
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(t, s)
+	c.direction, c.tls, c.plain = alias.Accepted, tc, tc
+	c.domain, c.peer, c.ep = sh.domain, sh.peer, t.endpoint(sh.creds, Listen{l.kind, l.addr})
+	c.generation = sh.creds.generation
+	c.opened, c.handshake = begun, time.Since(begun)
+	return c, nil
+}
+
+// shake does the handshake of an accepted connection, or of a stream of one. A client that stays silent holds nothing
+// but its place among the pending ones; only while it computes does a handshake hold a slot.
+func (t *Transport) shake(s *stream) (*handshake, *tls.Conn, error) {
+	deadline := time.Now().Add(t.cfg.HandshakeTimeout)
 	_ = s.SetDeadline(deadline)
 	sh := &handshake{}
 	s.shake, s.deadline, s.blocking, s.records = sh, deadline, true, &recordMeter{}
 	if err := s.wait(); err != nil {
 		t.handshakeFailed(sh, err)
-		return nil, err
+		return nil, nil, err
 	}
 	if s.inGate = t.gate.enter(deadline); !s.inGate {
 		t.handshakeFailed(sh, errGate)
-		return nil, errGate
+		return nil, nil, errGate
 	}
 	s.gate = t.gate
 	tc := tls.Server(s, t.domains.Load().tls)
@@ -199,7 +213,7 @@ func (l *listener) answer(s *stream) (*Conn, error) {
 		if sh.bad != nil && t.cfg.Refused != nil {
 			t.protect(func() { t.cfg.Refused(unmap(s.RemoteAddr()), sh.names, sh.bad) })
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	_ = s.SetDeadline(time.Time{})
 	s.writeDue = time.Time{}
@@ -207,12 +221,7 @@ func (l *listener) answer(s *stream) (*Conn, error) {
 	if tc.ConnectionState().DidResume {
 		t.count.resumed.Add(1)
 	}
-	c := newConn(t, s)
-	c.direction, c.tls, c.plain = alias.Accepted, tc, tc
-	c.domain, c.peer, c.ep = sh.domain, sh.peer, t.endpoint(sh.creds, Listen{l.kind, l.addr})
-	c.generation = sh.creds.generation
-	c.opened, c.handshake = begun, time.Since(begun)
-	return c, nil
+	return sh, tc, nil
 }
 
 func (t *Transport) handshakeFailed(sh *handshake, err error) {

@@ -168,6 +168,10 @@ func (c *Conn) handle() error {
 
 // deliver parses one message and gives it to the handler.
 func (c *Conn) deliver(unit []byte) {
+	if c.assoc != nil {
+		c.further.handling.Lock() // several streams are read at once
+		defer c.further.handling.Unlock()
+	}
 	src := c.settled()
 	m, err := parse(unit)
 	if err != nil {

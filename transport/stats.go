@@ -126,10 +126,11 @@ func (t *Transport) Stats() Stats {
 	}
 	t.mu.Lock()
 	s.Connections, s.Pending = len(t.conns), len(t.pending)
-	for _, p := range t.providers {
+	providers := t.providers // which nobody changes once it is open
+	t.mu.Unlock()
+	for _, p := range providers {
 		addStats(&s.SCTP, p.Stats())
 	}
-	t.mu.Unlock()
 	for _, d := range t.allDomains() {
 		d.mu.Lock()
 		if d.name != "" {

@@ -170,6 +170,11 @@ func (c *Conn) writeOut(out *buffer, now time.Time) error {
 	if c.whole() {
 		return c.writeMessages(out, now)
 	}
+	if c.assoc != nil {
+		if all := c.spread(); len(all) > 0 {
+			return c.writeLanes(out, now, all)
+		}
+	}
 	return c.write(out.b, now)
 }
 
@@ -187,6 +192,11 @@ func (c *Conn) write(b []byte, now time.Time) error {
 
 // sendClosureAlert says that nothing more will come: RFC 5923, Section 8.3.
 func (c *Conn) sendClosureAlert() {
+	if c.assoc != nil {
+		for _, l := range c.spread() {
+			_ = l.tls.CloseWrite()
+		}
+	}
 	if c.tls != nil {
 		_ = c.tls.CloseWrite()
 	}

@@ -69,7 +69,7 @@ func (s *Server) connections() []api.Connection {
 // connectionOf says of a connection what the API says.
 func connectionOf(c *node.Connection) api.Connection {
 	out := api.Connection{
-		ID: uint64(c.ID), Transport: word(c.Transport), SCTP: c.SCTP, Direction: c.Direction.String(), State: c.State.String(),
+		ID: uint64(c.ID), Transport: word(c.Transport), SCTP: c.SCTP, Streams: c.Streams, Direction: c.Direction.String(), State: c.State.String(),
 		LocalDomain: c.LocalDomain, Peer: c.PeerName, Local: c.Local.String(), Source: c.Remote.String(),
 		Reference: c.Reference, Identities: []string{}, Expiry: timeOrNil(c.CertificateExpiry),
 		TLSVersion: c.TLSVersion, Cipher: c.CipherSuite, Resumed: c.Resumed, Opened: c.Opened,

@@ -45,6 +45,11 @@ func (s scrape) transport(n *node.Node, st *transport.Stats) {
 	s.counters("tandem_connections_ended_total", "Connections closed by this side, or broken.", "reason",
 		count{"recycled", st.Recycled}, count{"settled", st.Settled}, count{"reclaimed", st.Reclaimed}, count{"slow", st.Slow},
 		count{"stalled", st.Stalled}, count{"no_pong", st.NoPong}, count{"wedged", st.Wedged}, count{"truncated", st.Truncated})
+	s.counters("tandem_sctp_associations_ended_total", "SCTP associations that did not end in order.", "reason",
+		count{"lost", st.SCTP.Lost}, count{"aborted", st.SCTP.Aborted}, count{"restarted", st.SCTP.Restarted}, count{"violation", st.SCTP.Violations})
+	s.counters("tandem_sctp_packets_dropped_total", "SCTP packets that were not taken, by userland.", "reason",
+		count{"malformed", st.SCTP.Malformed}, count{"wrong_tag", st.SCTP.WrongTag}, count{"out_of_the_blue", st.SCTP.OutOfTheBlue},
+		count{"bad_cookie", st.SCTP.BadCookies}, count{"refused", st.SCTP.Refused}, count{"queue_full", st.SCTP.QueueFull})
 	s.handshakes(st)
 	s.counter("tandem_messages_received_total", "Messages that came in.", st.MessagesIn)
 	s.counters("tandem_datagrams_total", "UDP datagrams.", "direction", count{"received", st.DatagramsIn}, count{"sent", st.DatagramsOut})

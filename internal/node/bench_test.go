@@ -36,7 +36,7 @@ func newBench(t *testing.T) *bench {
 // record adds lines in zone-file form to the zone.
 func (b *bench) record(lines ...string) {
 	for _, l := range lines {
-		b.zone.WriteString(l + "\n")
+		b.zone.WriteString(spoken(b.t, l) + "\n")
 	}
 	b.dns.Set(b.zone.String())
 }
@@ -81,7 +81,7 @@ func (p *proxy) rows() []alias.Row { return p.Aliases() }
 func (p *proxy) tlsConns() []transport.ConnInfo {
 	var out []transport.ConnInfo
 	for _, c := range p.Connections() {
-		if c.Transport == sipaddr.TLS {
+		if c.Transport.Secure() {
 			out = append(out, c)
 		}
 	}
@@ -125,6 +125,7 @@ func (b *bench) start(s setup) *proxy {
 // run runs a proxy from the text of a configuration.
 func (b *bench) run(yaml string) *proxy {
 	b.t.Helper()
+	yaml = spoken(b.t, yaml)
 	file := filepath.Join(b.t.TempDir(), "tandem.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		b.t.Fatal(err)

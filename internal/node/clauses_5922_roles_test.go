@@ -54,7 +54,7 @@ func closedWithoutIdentity(t *testing.T) {
 func nobodyIsNotAuthenticated(t *testing.T) {
 	s := newStand(t, plan{routeTo: "sip:third.example;transport=tls"})
 	third := siptest.NewPeer(t, siptest.PeerConfig{Name: "third", Cert: s.ca.Domain(t, "third.example"), Handle: answerButInvite})
-	third.Listen(sipaddr.TLS, 5061)
+	third.Listen(secure(t), 5061)
 	s.record(fmt.Sprintf("third.example. 60 IN A %s", third.Addr()))
 	relayed := func(peer *siptest.Peer) int {
 		conn := s.dials(peer)
@@ -81,7 +81,7 @@ func identitiesForPolicy(t *testing.T) {
   - {name: partner, identities: [example.net]}
   - {name: declined, identities: [declined.example], alias: decline}`})
 	third := siptest.NewPeer(t, siptest.PeerConfig{Name: "third", Cert: ca.Domain(t, "third.example"), Handle: answerButInvite})
-	third.Listen(sipaddr.TLS, 5061)
+	third.Listen(secure(t), 5061)
 	s.record(fmt.Sprintf("third.example. 60 IN A %s", third.Addr()))
 	for _, c := range []struct {
 		cert   *siptest.Cert
@@ -129,7 +129,7 @@ func recordRouteIdentity(t *testing.T) {
 		}
 		u, err := na.URI()
 		if err != nil || !slices.Contains(conn.TLS().PeerCertificates[0].DNSNames, u.Host) || !strings.HasSuffix(u.Host, domain) ||
-			!u.Secure() && u.Transport() != "tls" {
+			!u.Secure() && u.Transport() != secure(t).URIParam() {
 			t.Errorf("Record-Route is %s, and the certificate has %v", value, conn.TLS().PeerCertificates[0].DNSNames)
 		}
 	}
@@ -145,7 +145,7 @@ func recordRouteIdentity(t *testing.T) {
 			udp.SendRequest(r.Ack(s.alice.Expect("486", same(r.CallID, false))))
 			s.far.ExpectRequest(sip.MethodAck)
 		}
-		conn := s.far.DialName(sipaddr.TLS, s.p.at(sipaddr.TLS), domain)
+		conn := s.far.DialName(secure(t), s.p.at(secure(t)), domain)
 		r := conn.SendRequest(conn.Request(sip.MethodInvite, "sip:alice@"+domain))
 		s.alice.Expect("INVITE", same(r.CallID, true)).Reply(200)
 		check(s.far.Expect("200", same(r.CallID, false)), conn, domain)
@@ -171,7 +171,7 @@ func serverName(t *testing.T) {
 	for name, want := range map[string]string{"example.com": "example.com", "p1.example.com": "example.com", "EXAMPLE.BIZ": "example.biz",
 		"p1.example.biz": "example.biz", "": "example.com", "unknown.example": "example.com", "foo.example.biz": "example.com"} {
 		peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "client"})
-		conn := peer.DialName(sipaddr.TLS, s.p.at(sipaddr.TLS), name)
+		conn := peer.DialName(secure(t), s.p.at(secure(t)), name)
 		if got := conn.TLS().PeerCertificates[0].DNSNames[0]; got != want {
 			t.Errorf("server name %q gets the certificate of %s, want %s", name, got, want)
 		}

@@ -24,7 +24,9 @@ var chapter6 = map[string]func(*testing.T){
 	"5923-6-5":          eachHopAlone,
 	"5923-10-1":         spreadBySRV,
 	"seed-tls-tcp":      bothDirections,
+	"seed-tls-sctp":     bothDirections,
 	"seed-tcp-pair":     pairOfConnections,
+	"seed-sctp-pair":    pairOfConnections,
 	"seed-hijack":       noCertificateNoRequests,
 	"seed-srv":          spreadBySRV,
 	"seed-rfc3261-peer": peerWithoutReuse,
@@ -168,7 +170,7 @@ func eachHopAlone(t *testing.T) {
 	s := newStand(t, plan{ca: ca, served: []string{"example.com"},
 		peers: "[{name: partner, identities: [example.net, carol.example]}]"})
 	carol := siptest.NewPeer(t, siptest.PeerConfig{Name: "carol", Cert: ca.Domain(t, "carol.example"), Handle: answerButInvite})
-	carol.Listen(sipaddr.TLS, 5061)
+	carol.Listen(secure(t), 5061)
 	s.names("carol.example", "host.carol.example", carol.Addr(), 5061)
 	near := s.dials(carol)
 	if got := s.offer(carol, near, "carol.example"); got.StatusCode() != 200 { // no alias
@@ -202,7 +204,7 @@ func spreadBySRV(t *testing.T) {
 	var servers []*siptest.Peer
 	for i := range 3 {
 		p := siptest.NewPeer(t, siptest.PeerConfig{Name: fmt.Sprintf("s%d", i), Cert: cert, Handle: answerButInvite})
-		p.Listen(sipaddr.TLS, 5061)
+		p.Listen(secure(t), 5061)
 		s.record(fmt.Sprintf(`_sips._tcp.example.net. 60 IN SRV 10 10 5061 s%d.example.net.`, i),
 			fmt.Sprintf(`_sips._tcp.first.example.net. 60 IN SRV %d 10 5061 s%d.example.net.`, 10-i, i),
 			fmt.Sprintf(`s%d.example.net. 60 IN A %s`, i, p.Addr()))
@@ -273,13 +275,13 @@ func plainIsAPair(t *testing.T) {
 	for _, p := range []*proxy{f.p1, f.p2} {
 		var to []alias.Direction
 		for _, c := range p.Connections() {
-			if c.Transport == sipaddr.TCP && c.State == transport.Open {
+			if c.Transport == plain(t) && c.State == transport.Open {
 				to = append(to, c.Direction)
 			}
 		}
 		slices.Sort(to)
 		if !slices.Equal(to, []alias.Direction{alias.Dialed, alias.Accepted}) {
-			t.Errorf("%s has the TCP connections %v, want one of each direction", p.host, to)
+			t.Errorf("%s has the %v connections %v, want one of each direction", p.host, plain(t), to)
 		}
 		if len(p.rows()) != 0 {
 			t.Errorf("%s has rows: %+v", p.host, p.rows())

@@ -58,7 +58,7 @@ func dialedIsGone(t *testing.T) {
 func (s *stand) elsewhere() *siptest.Peer {
 	s.t.Helper()
 	p := siptest.NewPeer(s.t, siptest.PeerConfig{Name: "elsewhere", Cert: s.ca.Domain(s.t, "example.net"), Handle: answerButInvite})
-	p.Listen(sipaddr.TLS, 5061)
+	p.Listen(secure(s.t), 5061)
 	return p
 }
 

@@ -110,7 +110,7 @@ func viaOfRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if via.Transport != "TLS" || via.Host != "p1.example.com" || via.Port != 0 || !via.Alias || !strings.HasPrefix(via.Branch, "z9hG4bK") {
+		if via.Transport != secure(t).String() || via.Host != "p1.example.com" || via.Port != 0 || !via.Alias || !strings.HasPrefix(via.Branch, "z9hG4bK") {
 			t.Errorf("%s has the Via %+v", got.Method(), via)
 		}
 		if len(slices.Collect(got.Values(sip.FieldVia))) != 2 && got.Method() != sip.MethodAck && got.Method() != sip.MethodCancel {
@@ -148,7 +148,7 @@ func dialedStaysUpIdle(t *testing.T) {
 	conn := s.sends("sip:bob@example.net", s.far).Conn
 	for i := range 20 {
 		other := siptest.NewPeer(t, siptest.PeerConfig{Name: "other", Handle: answerButInvite, Cert: s.ca.Domain(t, fmt.Sprintf("d%d.example", i))})
-		other.Listen(sipaddr.TLS, 5061)
+		other.Listen(secure(t), 5061)
 		s.names(fmt.Sprintf("d%d.example", i), fmt.Sprintf("h%d.example", i), other.Addr(), 5061)
 		s.sends(fmt.Sprintf("sip:bob@d%d.example", i), other)
 	}
@@ -238,7 +238,7 @@ func serverAuthenticatedFirst(t *testing.T) {
 				return nil, nil
 			}
 		}})
-	slow.Listen(sipaddr.TLS, 5061)
+	slow.Listen(secure(t), 5061)
 	r := s.asks("sip:bob@example.net")
 	<-hello
 	s.noRows()
@@ -308,8 +308,8 @@ func rowHasServerIdentities(t *testing.T) {
 func rowHasResolvedAddress(t *testing.T) {
 	s := newStand(t, plan{port: 5071})
 	s.sends("sip:bob@example.net", s.far)
-	if r := s.row(); r.Resolved != resolved(s.far, 5071) {
-		t.Errorf("the row is for %v, and the DNS has %v", r.Resolved, resolved(s.far, 5071))
+	if r := s.row(); r.Resolved != s.resolved(s.far, 5071) {
+		t.Errorf("the row is for %v, and the DNS has %v", r.Resolved, s.resolved(s.far, 5071))
 	}
 }
 
@@ -338,8 +338,8 @@ func dialedNeedsBoth(t *testing.T) {
 	}
 	quiet(s.far)
 	other := siptest.NewPeer(t, siptest.PeerConfig{Name: "other", Cert: s.ca.Domain(t, "p2.example.net"), Handle: answerButInvite})
-	other.Listen(sipaddr.TLS, 5061)
-	s.far.Listen(sipaddr.TLS, 5062)
+	other.Listen(secure(t), 5061)
+	s.far.Listen(secure(t), 5062)
 	s.record(fmt.Sprintf("_sips._tcp.p2.example.net. 60 IN SRV 1 1 5061 elsewhere.example.net.\nelsewhere.example.net. 60 IN A %s", other.Addr()))
 	s.notOver(conn, "sip:bob@p2.example.net;transport=tls", other)
 	s.notOver(conn, "sip:bob@p2.example.net:5062;transport=tls", s.far)

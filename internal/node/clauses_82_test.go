@@ -8,7 +8,6 @@ import (
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
 )
 
@@ -82,7 +81,7 @@ func acceptedIsReused(t *testing.T) {
 	if n := s.p.Handshakes(); n != 1 {
 		t.Errorf("%d handshakes, want one", n)
 	}
-	if r := s.row(); r.Direction != alias.Accepted || r.Resolved != resolved(s.far, 5061) {
+	if r := s.row(); r.Direction != alias.Accepted || r.Resolved != s.resolved(s.far, 5061) {
 		t.Errorf("the row is %+v", r)
 	}
 }
@@ -156,20 +155,20 @@ func acceptedIsGone(t *testing.T) {
 // destinationPort: requests for the port in sent-by go over the connection, and those for others do not.
 func destinationPort(t *testing.T) {
 	s := newStand(t, plan{port: 5071})
-	s.far.Listen(sipaddr.TLS, 5061)
+	s.far.Listen(secure(t), 5061)
 	conn := s.offered("p2.example.net:5071")
 	s.over(conn, "sip:bob@example.net", s.far)
 	s.over(conn, "sip:bob@p2.example.net:5071;transport=tls", s.far)
 	s.notOver(conn, "sip:bob@p2.example.net:5061;transport=tls", s.far)
 
 	s = newStand(t, plan{})
-	s.far.Listen(sipaddr.TLS, 5071)
+	s.far.Listen(secure(t), 5071)
 	conn = s.offered("p2.example.net") // none: the default
 	s.over(conn, "sip:bob@p2.example.net:5061;transport=tls", s.far)
 	s.over(conn, "sip:bob@example.net", s.far)
 	s.notOver(conn, "sip:bob@p2.example.net:5071;transport=tls", s.far)
 	if port := conn.Local().Port(); port != 5061 {
-		s.far.Listen(sipaddr.TLS, 0) // the port that the connection comes from is no one's destination
+		s.far.Listen(secure(t), 0) // the port that the connection comes from is no one's destination
 		for _, r := range s.p.rows() {
 			if r.Resolved.Port() == port {
 				t.Errorf("a row for the source port: %+v", r)
@@ -188,7 +187,7 @@ func clientAuthenticatedFirst(t *testing.T) {
 		"other authority": siptest.NewCA(t).Domain(t, "example.net", "p2.example.net"),
 	} {
 		peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "stranger", Addr: s.far.Addr(), Cert: cert, Handle: answerButInvite})
-		if conn, err := peer.TryDial(sipaddr.TLS, s.p.at(sipaddr.TLS), "example.com"); err == nil {
+		if conn, err := peer.TryDial(secure(t), s.p.at(secure(t)), "example.com"); err == nil {
 			r := conn.Request(sip.MethodOptions, "sip:p1.example.com").SetSentBy("p2.example.net", "alias")
 			_ = conn.TrySend(r.String()) // it may have been closed meanwhile
 			eventually(t, "OPTIONS is answered or the connection closed", func() bool {
@@ -240,7 +239,7 @@ func acceptedNeedsBoth(t *testing.T) {
 		t.Errorf("the wrong name is answered %d", got.StatusCode())
 	}
 	quiet(s.far)
-	s.far.Listen(sipaddr.TLS, 5062)
+	s.far.Listen(secure(t), 5062)
 	s.notOver(conn, "sip:bob@p2.example.net:5062;transport=tls", s.far)
 	other := s.elsewhere()
 	s.zone.Reset()

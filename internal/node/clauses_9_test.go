@@ -14,7 +14,6 @@ import (
 
 	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
 )
 
@@ -80,7 +79,7 @@ func certificateIsAskedFor(t *testing.T) {
 					return &tls.Certificate{}, nil
 				}
 			}})
-			conn := peer.DialName(sipaddr.TLS, s.p.at(sipaddr.TLS), name)
+			conn := peer.DialName(secure(t), s.p.at(secure(t)), name)
 			select {
 			case <-asked:
 			default:
@@ -178,7 +177,7 @@ func badClientCertificate(t *testing.T) {
 // tries has a peer offer an alias, as far as the proxy lets it, and reports whether it was answered.
 func (s *stand) tries(peer *siptest.Peer) bool {
 	s.t.Helper()
-	conn, err := peer.TryDial(sipaddr.TLS, s.p.at(sipaddr.TLS), "example.com")
+	conn, err := peer.TryDial(secure(s.t), s.p.at(secure(s.t)), "example.com")
 	if err != nil {
 		return false
 	}
@@ -228,7 +227,7 @@ func plainIsNeverReused(t *testing.T) {
 	s.zone.Reset()
 	s.record(`example.net. 60 IN NAPTR 10 10 "s" "SIP+D2T" "" _sip._tcp.example.net.`,
 		`_sip._tcp.example.net. 60 IN SRV 10 10 5060 p2.example.net.`, fmt.Sprintf(`p2.example.net. 60 IN A %s`, s.far.Addr()))
-	conn := s.far.Dial(sipaddr.TCP, s.p.at(sipaddr.TCP))
+	conn := s.far.Dial(plain(t), s.p.at(plain(t)))
 	for _, via := range []string{"TCP p2.example.net", "TLS p2.example.net", "TCP p2.example.net:5060", "TLS p2.example.net:5060",
 		"TCP " + conn.Local().String(), "TCP " + s.far.Addr().String()} {
 		via = "SIP/2.0/" + via + ";branch=z9hG4bK" + siptest.Token(12) + ";alias"
@@ -239,10 +238,10 @@ func plainIsNeverReused(t *testing.T) {
 	}
 	for _, local := range []string{"example.com", "example.biz"} {
 		s.fails("sip:bob@example.net", from(local)) // nobody listens
-		s.fails(fmt.Sprintf("sip:bob@%s;transport=tcp", conn.Local()), from(local))
+		s.fails(spoken(t, fmt.Sprintf("sip:bob@%s;transport=tcp", conn.Local())), from(local))
 	}
 	quiet(s.far)
-	s.far.Listen(sipaddr.TCP, 5060)
+	s.far.Listen(plain(t), 5060)
 	s.notOver(conn, "sip:bob@example.net", s.far)
 	s.offerVia(s.far, conn, "SIP/2.0/TCP p2.example.net;branch=z9hG4bK"+siptest.Token(12)+";alias")
 	s.notOver(conn, "sip:bob@example.net", s.far)
@@ -313,7 +312,7 @@ func twoLocalDomains(t *testing.T) {
 		}
 	}
 	s = newStand(t, plan{domains: []string{"example.biz"}})
-	conn := s.far.DialName(sipaddr.TLS, s.p.at(sipaddr.TLS), "example.biz")
+	conn := s.far.DialName(secure(t), s.p.at(secure(t)), "example.biz")
 	s.offer(s.far, conn, "p2.example.net", "alias")
 	s.over(conn, "sip:bob@example.net", s.far, from("example.biz"))
 	s.notOver(conn, "sip:bob@example.net", s.far, from("example.com"))
@@ -326,7 +325,7 @@ func tablesApart(t *testing.T) {
 	s := newStand(t, plan{deaf: true, domains: []string{"example.biz"}})
 	conns := make(map[string]*siptest.Conn)
 	for _, domain := range []string{"example.com", "example.biz"} {
-		conns[domain] = s.far.DialName(sipaddr.TLS, s.p.at(sipaddr.TLS), domain)
+		conns[domain] = s.far.DialName(secure(t), s.p.at(secure(t)), domain)
 		s.offer(s.far, conns[domain], "p2.example.net", "alias")
 	}
 	rows := s.p.rows()

@@ -111,7 +111,7 @@ func newStand(t *testing.T, pl plan) *stand {
 		pl.port = 5061
 	}
 	if !pl.deaf {
-		s.far.Listen(sipaddr.TLS, pl.port)
+		s.far.Listen(secure(t), pl.port)
 	}
 	s.names("example.net", "p2.example.net", s.far.Addr(), pl.port)
 	return s
@@ -169,7 +169,7 @@ func same(callID string, request bool) func(*siptest.Received) bool {
 func (s *stand) asks(uri string, change ...func(*siptest.Request)) *siptest.Request {
 	s.t.Helper()
 	conn := s.alice.Dial(sipaddr.UDP, s.p.at(sipaddr.UDP))
-	r := conn.Request(sip.MethodMessage, uri)
+	r := conn.Request(sip.MethodMessage, spoken(s.t, uri))
 	for _, c := range change {
 		c(r)
 	}
@@ -225,7 +225,7 @@ func from(domain string) func(*siptest.Request) {
 // dials has a peer open a TLS connection to the proxy.
 func (s *stand) dials(peer *siptest.Peer) *siptest.Conn {
 	s.t.Helper()
-	return peer.DialName(sipaddr.TLS, s.p.at(sipaddr.TLS), s.p.host)
+	return peer.DialName(secure(s.t), s.p.at(secure(s.t)), s.p.host)
 }
 
 // offer has a peer send an OPTIONS for the proxy over a connection, with a sent-by and parameters behind
@@ -242,7 +242,10 @@ func (s *stand) offer(peer *siptest.Peer, conn *siptest.Conn, sentBy string, par
 func (s *stand) offerVia(peer *siptest.Peer, conn *siptest.Conn, via ...string) *siptest.Received {
 	s.t.Helper()
 	r := conn.Request(sip.MethodOptions, "sip:p1.example.com")
-	r.Via = via
+	r.Via = nil
+	for _, v := range via {
+		r.Via = append(r.Via, spoken(s.t, v))
+	}
 	conn.SendRequest(r)
 	return peer.Expect("the answer to OPTIONS", same(r.CallID, false))
 }
@@ -292,8 +295,8 @@ func quiet(peer *siptest.Peer) {
 func (s *stand) dialed() int { return int(s.p.Stats().Transport.HandshakesClient) }
 
 // resolved is the address of a peer's port over TLS.
-func resolved(peer *siptest.Peer, port uint16) sipaddr.Resolved {
-	return sipaddr.Resolved{AddrPort: netip.AddrPortFrom(peer.Addr(), port), Transport: sipaddr.TLS}
+func (s *stand) resolved(peer *siptest.Peer, port uint16) sipaddr.Resolved {
+	return sipaddr.Resolved{AddrPort: netip.AddrPortFrom(peer.Addr(), port), Transport: secure(s.t)}
 }
 
 // oids makes a list that is not nil, even of nothing.

@@ -360,7 +360,7 @@ func partnerIsSomebodyElse(t *testing.T) {
 	evil.Listen(sipaddr.TLS, 5061)
 	back := s.dials(evil)
 	s.offer(evil, back, "p2.example.net", "alias")
-	if r := s.row(); r.Identities.Contains("example.net") || r.Resolved != resolved(evil, 5061) {
+	if r := s.row(); r.Identities.Contains("example.net") || r.Resolved != s.resolved(evil, 5061) {
 		t.Fatalf("the row is %+v", r)
 	}
 	if got := s.fails("sip:bob@example.net"); got.StatusCode() != 503 {

@@ -265,7 +265,7 @@ func goneBeforeSending(t *testing.T) {
 				}
 				eventually(t, "one row, of another connection", func() bool {
 					rows := s.p.rows()
-					return len(rows) == 1 && rows[0].Resolved == resolved(s.far, 5061)
+					return len(rows) == 1 && rows[0].Resolved == s.resolved(s.far, 5061)
 				})
 				for _, c := range s.far.Conns() {
 					if !c.Closed() && c != conn {

@@ -89,7 +89,7 @@ func wantRow(t *testing.T, p, other *proxy, dir alias.Direction) {
 		t.Fatalf("%s has %d rows, want 1: %+v", p.host, len(rows), rows)
 	}
 	r := rows[0]
-	want := sipaddr.Resolved{AddrPort: other.at(sipaddr.TLS), Transport: sipaddr.TLS}
+	want := sipaddr.Resolved{AddrPort: other.at(secure(t)), Transport: secure(t)}
 	if r.Resolved != want || r.Direction != dir || r.LocalDomain != p.domain {
 		t.Errorf("%s has the row %v %v of %s, want %v %v of %s", p.host, r.Resolved, r.Direction, r.LocalDomain, want, dir, p.domain)
 	}

@@ -26,7 +26,7 @@ func newHijack(t *testing.T) *hijack {
 	h.victim = siptest.NewPeer(t, siptest.PeerConfig{
 		Name: "victim", Cert: h.ca.Domain(t, "example.com", "p1.example.com"), Handle: siptest.AnswerAll,
 	})
-	h.victim.Listen(sipaddr.TLS, 5061)
+	h.victim.Listen(secure(t), 5061)
 	h.serve("example.com", "p1.example.com", h.victim.Addr())
 	h.p = h.side("example.net", "p2.example.net", "example.com", h.bob)
 	return h
@@ -83,9 +83,9 @@ func TestHijack(t *testing.T) {
 		tr   sipaddr.Transport
 		cert func(*hijack) *siptest.Cert
 	}{
-		{"a-plain-tcp", sipaddr.TCP, nil},
-		{"b-tls-no-certificate", sipaddr.TLS, nil},
-		{"c-tls-other-domain", sipaddr.TLS, func(h *hijack) *siptest.Cert {
+		{"a-plain-tcp", plain(t), nil},
+		{"b-tls-no-certificate", secure(t), nil},
+		{"c-tls-other-domain", secure(t), func(h *hijack) *siptest.Cert {
 			return h.ca.Domain(h.t, "example.org", "p1.example.org")
 		}},
 	}
@@ -123,7 +123,7 @@ func TestHijack(t *testing.T) {
 func TestHijackAfterTheVictimIsGone(t *testing.T) {
 	h := newHijack(t)
 	attacker := h.attacker(h.ca.Domain(t, "example.org"))
-	conn := attacker.Dial(sipaddr.TLS, h.p.at(sipaddr.TLS))
+	conn := attacker.Dial(secure(t), h.p.at(secure(t)))
 	h.offers(attacker, conn, "p1.example.com")
 	first := h.victimIsReached(attacker)
 	first.Conn.Close()
@@ -144,9 +144,9 @@ func TestHijackByListening(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHijack(t)
-			h.victim.StopListening(sipaddr.TLS)
+			h.victim.StopListening(secure(t))
 			attacker := h.attacker(cert(h))
-			attacker.Listen(sipaddr.TLS, 5061)
+			attacker.Listen(secure(t), 5061)
 			conn := h.bob.Dial(sipaddr.UDP, h.p.at(sipaddr.UDP))
 			conn.SendRequest(conn.Request(sip.MethodMessage, "sip:alice@example.com"))
 			final := h.bob.ExpectFinal(sip.MethodMessage)
@@ -165,7 +165,7 @@ func TestLegitimatePeerIsReused(t *testing.T) {
 	legit := siptest.NewPeer(t, siptest.PeerConfig{
 		Name: "legit", Addr: h.victim.Addr(), Cert: h.ca.Domain(t, "example.com", "p1.example.com"), Handle: siptest.AnswerAll,
 	})
-	conn := legit.Dial(sipaddr.TLS, h.p.at(sipaddr.TLS))
+	conn := legit.Dial(secure(t), h.p.at(secure(t)))
 	h.offers(legit, conn, "p1.example.com")
 	bobs := h.bob.Dial(sipaddr.UDP, h.p.at(sipaddr.UDP))
 	bobs.SendRequest(bobs.Request(sip.MethodMessage, "sip:alice@example.com"))

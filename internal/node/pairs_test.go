@@ -54,7 +54,7 @@ func opensItsOwn(t *testing.T) {
 	p2 := side(1, "example.net", "example.com", bob)
 	both := func() bool {
 		for _, p := range []*proxy{p1, p2} {
-			if p.open(sipaddr.TCP, alias.Dialed) != 1 || p.open(sipaddr.TCP, alias.Accepted) != 1 {
+			if p.open(plain(t), alias.Dialed) != 1 || p.open(plain(t), alias.Accepted) != 1 {
 				return false
 			}
 		}
@@ -153,7 +153,7 @@ func TestPairOverTLS(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	far := siptest.NewPeer(t, siptest.PeerConfig{Name: "far", Cert: b.ca.Domain(t, "example.net", "p2.example.net"), Handle: siptest.AnswerAll})
-	far.Listen(sipaddr.TLS, 5061)
+	far.Listen(secure(t), 5061)
 	b.serve("example.net", "p2.example.net", far.Addr())
 	p := b.start(setup{yaml: connecting("example.net", "sips:example.net")})
 	far.Accept()

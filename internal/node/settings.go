@@ -82,6 +82,7 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 		Recommend:           cfg.Timers.Keepalive,
 		MaxAge:              cfg.Timers.Recycle,
 		SCTP:                sctpConfig(cfg.SCTP),
+		TLSStreams:          cfg.SCTP.TLSStreams,
 	}
 	for _, l := range cfg.Listen {
 		out.Listen = append(out.Listen, transport.Listen{Transport: l.Transport, Addr: l.Addr})

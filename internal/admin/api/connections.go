@@ -7,6 +7,7 @@ type Connection struct {
 	ID          uint64 `json:"id" doc:"the alias descriptor; never given twice by one process"`
 	Transport   string `json:"transport" doc:"tcp, tls, sctp or tls-sctp"`
 	SCTP        string `json:"sctp,omitempty" doc:"who speaks SCTP for it: kernel, udp (userland over UDP) or raw (userland over IP)"`
+	Streams     int    `json:"streams,omitempty" doc:"of an association: those that carry TLS"`
 	Direction   string `json:"direction" doc:"dialed or accepted"`
 	State       string `json:"state" doc:"open, draining, closing or closed"`
 	LocalDomain string `json:"local_domain,omitempty" doc:"the served domain that it belongs to; with TLS"`
