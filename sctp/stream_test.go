@@ -32,7 +32,7 @@ func tlsConfigs(t testing.TB) (client, server *tls.Config) {
 }
 
 // selfSigned makes a certificate for a name. The test bench, which has better ones, stands on this room.
-func selfSigned(t *testing.T, name string) tls.Certificate {
+func selfSigned(t testing.TB, name string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
