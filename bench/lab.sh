@@ -7,7 +7,7 @@ bench=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 : "${OUT:=${TMPDIR:-/tmp}/tandem-lab}"            # the copy, and a file of lines for each run
 : "${REPEAT:=5}" "${MAX_OTHER=0.3}"               # pairs, and processors that others may use in a run that counts
 export REPEAT MAX_OTHER bench
-points='compare capacity memory handshakes growth overload sctp'
+points='compare capacity memory idle handshakes arrivals growth overload sctp'
 
 if [ -z "${LAB_INSIDE:-}" ]; then
 	[[ $# = 1 && " $points " == *" $1 "* ]] || { echo "usage: bench/lab.sh POINT, one of: $points" >&2; exit 2; }
@@ -87,6 +87,61 @@ point_memory() {
 point_handshakes() {
 	RATE=0 ./compare.sh tls-handshake "${both[@]}" >> "$lines"
 	ratios .p1_cpu_s_per_1000 'cpu a handshake'
+}
+
+# proxy ROLE IP DOMAIN NEXT starts one of ours, which ends with this script.
+started=()
+trap '[ ${#started[@]} = 0 ] || kill "${started[@]}"' EXIT
+proxy() {
+	local run=$OUT/$1.run i
+	mkdir -p "$run"
+	./mkcerts.sh "$OUT/certs"
+	LAB_ROLE=$1 LAB_IP=$2 LAB_DOMAIN=$3 LAB_NEXT=$4 LAB_TRANSPORTS='udp tls' LAB_RUN=$run LAB_CERT=$OUT/certs/$3.ecdsa.pem \
+		LAB_KEY=$OUT/certs/$3.ecdsa.key LAB_CA=$OUT/certs/ca.pem "$bench/start.sh" &
+	started+=($!)
+	for i in $(seq 100); do [ -z "$(ss -Hlnt src "$2:5061")" ] || return 0; sleep 0.1; done
+	echo "lab.sh: $1 does not listen" >&2; exit 1
+}
+client=(--cert "$OUT/certs/client.example.org.ecdsa.pem" --ca "$OUT/certs/ca.pem" --server-name a.example.com)
+
+# Processor time of a proxy while CONNS mutual TLS connections are held and nobody calls: ours alone.
+point_idle() {
+	local n=${CONNS:-18000} pid before after i
+	ulimit -n "$(ulimit -Hn)"
+	proxy p1 127.0.0.11 a.example.com 'sip:127.0.0.22:5061;transport=tls'
+	(cd loadgen && { [ loadgen -nt main.go ] || go build -o loadgen .; })
+	loadgen/loadgen conns -to 127.0.0.11:5061 -n "$n" -workers 4 -limit 5m -cert "${client[1]}" -key "${client[1]%.pem}.key" \
+		-ca "${client[3]}" -name a.example.com > idle.out 2> idle.err &
+	started+=($!)
+	for i in $(seq 1200); do ! grep -q ready idle.err || break; sleep 0.1; done
+	sleep 15
+	pid=$(ss -Hlntp src 127.0.0.11:5061 | sed 's/.*pid=\([0-9]*\).*/\1/')
+	cpu() { awk '{ s += $1 } END { print s }' /proc/"$pid"/task/*/schedstat; }
+	for i in 1 2 3; do
+		before=$(cpu); sleep 10; after=$(cpu)
+		jq -cn --argjson conns "$(ss -Htn state established src 127.0.0.11 sport = :5061 | wc -l)" --argjson ns $((after - before)) \
+			'{proxy: "tandem", conns: $conns, percent: ($ns / 1e8)}' >> "$lines"
+	done
+	show '.[] | "\(.proxy): \(.percent * 100 | round / 100) % of a processor, \(.conns) idle connections"'
+}
+
+# Latency of calls over a trunk while other connections come, at HANDSHAKES a second, and go: ours alone. The load
+# generator is given precedence where that is allowed, so that its own wait does not count.
+point_arrivals() {
+	local i first=()
+	if chrt -f 5 true 2> /dev/null; then first=(chrt -f 5); fi
+	proxy p2 127.0.0.12 b.example.net 'sip:127.0.0.22:5060'
+	proxy p1 127.0.0.11 a.example.com 'sip:127.0.0.12:5061;transport=tls'
+	for i in $(seq "$REPEAT"); do
+		for handshakes in 0 "${HANDSHAKES:-500}"; do
+			"${first[@]}" "$TANDEM_BIN" load --target tls://127.0.0.11 --bind 127.0.0.21:5061 "${client[@]}" --answer-at udp://127.0.0.22:5060 \
+				--from sip:alice@a.example.com --to sip:bob@b.example.net --hops 2 --ring 40ms --hold 200ms \
+				--rate "${RATE:-200}" --duration "${SECONDS_LOAD:-10}s" --handshakes "$handshakes" --max-failed 1000000 --quiet --json |
+				jq -c --argjson h "$handshakes" '. + {proxy: "tandem", handshakes_offered: $h}' >> "$lines"
+			sleep 1
+		done
+	done
+	show '.[] | "\(.handshakes_offered) handshakes/s: \(.messages.handshakes) done in \(.seconds) s (99 % within \(.latency.handshake.p99_ms // 0) ms), \(.rate) calls/s: INVITE to 180 \(.latency.invite_to_180.p50_ms), p99 \(.latency.invite_to_180.p99_ms) ms; BYE to 200 \(.latency.bye_to_200.p50_ms), p99 \(.latency.bye_to_200.p99_ms) ms; \(.failed) failed; the generator was late by \(.latency.late.p99_ms) ms (p99)"'
 }
 
 # Processor time a call with few and many peers, and served domains, each with a certificate. Ours alone.

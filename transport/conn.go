@@ -85,6 +85,7 @@ type Conn struct {
 
 	// quiet is owned by the goroutine of watch.
 	quiet quiet
+	rest  rest
 
 	// refused is guarded by domain.mu: alias rows that were asked for and not made, for Explain.
 	refused []alias.Verdict

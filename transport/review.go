@@ -94,6 +94,7 @@ func (c *Conn) judge(generation uint64, distrusted bool) {
 	for {
 		old := c.source.Load()
 		if old != nil && old.generation > generation || c.source.CompareAndSwap(old, src) {
+			c.rouse() // pings may be due more often
 			return
 		}
 	}

@@ -41,7 +41,9 @@ func (t *Transport) choose(d *domain, dialed, accepted alias.Row) {
 		return
 	}
 	d.table.Prefer(y.id)
-	x.instead.CompareAndSwap(nil, &settlement{winner: y, at: time.Now().Add(t.cfg.SettleAfter)})
+	if x.instead.CompareAndSwap(nil, &settlement{winner: y, at: time.Now().Add(t.cfg.SettleAfter)}) {
+		x.rouse()
+	}
 }
 
 // settlement says which connection takes the place of another one with the same peer, and when.

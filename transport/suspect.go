@@ -45,6 +45,7 @@ func (c *Conn) suspect(cause error, now, due time.Time) {
 	c.mu.Lock()
 	c.suspicion = suspicion{cause: cause, due: due, rows: rows}
 	c.mu.Unlock()
+	c.rouse()
 	c.t.count.suspected.Add(1)
 	c.t.cfg.Logger.Warn("connection is suspected and probed", "conn", uint64(c.id), "peer", c.remote, "err", cause)
 	c.sendPing(now)

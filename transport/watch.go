@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // watchEvery is how often watch looks at every connection. What it looks for is never urgent.
 const watchEvery = time.Second
@@ -33,10 +36,60 @@ func (t *Transport) watch() {
 		t.mu.Unlock()
 		t.reclaim(conns, now)
 		for i, c := range conns {
-			c.look(now)
+			if !c.rests(now.UnixNano()) {
+				c.rest.used = c.lastUsed.Load()
+				c.look(now)
+				c.layDown(now, every)
+			}
 			conns[i] = nil
 		}
 	}
+}
+
+// rest spares watch a look at a connection that nobody uses: of many, each look waits for memory in a dozen places.
+type rest struct {
+	until atomic.Int64 // Unix nanoseconds; 0: look at the next opportunity
+	used  int64        // Conn.lastUsed when that was found out
+}
+
+// maxRest is how many times watchEvery a connection may go without a look.
+const maxRest = 10
+
+// rests reports whether nothing has happened to c, and nothing is due.
+func (c *Conn) rests(now int64) bool {
+	return now < c.rest.until.Load() && c.lastUsed.Load() == c.rest.used
+}
+
+// rouse has watch look at c when it comes by next.
+func (c *Conn) rouse() { c.rest.until.Store(0) }
+
+// layDown lets c rest until something may be due.
+func (c *Conn) layDown(now time.Time, every time.Duration) {
+	until := c.restUntil(now, every)
+	c.rest.until.Store(until)
+	// Whoever rouses c has changed something before, so that one of the two sees the other.
+	if again := c.restUntil(now, every); again < until {
+		c.rest.until.Store(again)
+	}
+}
+
+// restUntil returns when c is to be looked at next, in Unix nanoseconds; 0: at the next opportunity.
+func (c *Conn) restUntil(now time.Time, every time.Duration) int64 {
+	answers := c.hasPonged.Load()
+	if c.suspected.Load() || c.instead.Load() != nil || answers && (c.pingSent.Load() != 0 || !c.quiet.since.IsZero()) {
+		return 0
+	}
+	until := now.Add(maxRest * every).UnixNano()
+	if c.peer != nil && !c.peer.NotAfter.IsZero() {
+		until = min(until, c.peer.NotAfter.UnixNano())
+	}
+	if !c.recycleAt.IsZero() {
+		until = min(until, c.recycleAt.UnixNano())
+	}
+	if c.pingInterval() > 0 {
+		until = min(until, c.pingNext.Load())
+	}
+	return until
 }
 
 // look does for c what is due.

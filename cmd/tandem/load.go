@@ -39,13 +39,14 @@ type loadCommand struct {
 	Expect    int `default:"200" placeholder:"STATUS" help:"Status that has to answer the first request of an arrival (${default})."`
 	MaxFailed int `name:"max-failed" default:"0" placeholder:"N" help:"How many calls may fail before the exit code is 1 (${default})."`
 
-	Connections int    `default:"1" placeholder:"N" help:"Connections, or UDP sockets, to call over (${default})."`
-	Alias       bool   `help:"Ask for connection reuse (RFC 5923) with the alias parameter."`
-	Cert        string `placeholder:"FILE|DIR" help:"Certificate for TLS, or a directory or pattern of several, which connections show in turn."`
-	Key         string `placeholder:"FILE" help:"Its key. Default: the file of the same name that ends in .key."`
-	CA          string `name:"ca" placeholder:"FILE" help:"Authorities that vouch for the far side."`
-	ServerName  string `name:"server-name" placeholder:"NAME" help:"Domain that the target has to prove. Default: the host of --target."`
-	Insecure    bool   `help:"Take any certificate."`
+	Connections int     `default:"1" placeholder:"N" help:"Connections, or UDP sockets, to call over (${default})."`
+	Handshakes  float64 `placeholder:"N" help:"Dial so many connections a second besides; each ends when its handshake has. Not over UDP."`
+	Alias       bool    `help:"Ask for connection reuse (RFC 5923) with the alias parameter."`
+	Cert        string  `placeholder:"FILE|DIR" help:"Certificate for TLS, or a directory or pattern of several, which connections show in turn."`
+	Key         string  `placeholder:"FILE" help:"Its key. Default: the file of the same name that ends in .key."`
+	CA          string  `name:"ca" placeholder:"FILE" help:"Authorities that vouch for the far side."`
+	ServerName  string  `name:"server-name" placeholder:"NAME" help:"Domain that the target has to prove. Default: the host of --target."`
+	Insecure    bool    `help:"Take any certificate."`
 
 	FindCapacity bool    `name:"find-capacity" help:"Raise the rate from --rate until calls fail, trying each for --duration, and print the highest without a failed call."`
 	MaxRate      float64 `name:"max-rate" placeholder:"N" help:"Highest rate that --find-capacity tries."`

@@ -29,7 +29,7 @@ func loadUsage(format string, args ...any) error {
 func (c *loadCommand) config(ctx context.Context) (load.Config, error) {
 	cfg := load.Config{
 		From: c.From, To: c.To, Identities: c.Identities, Connections: c.Connections, Calls: c.Calls, Poisson: c.Poisson,
-		Ring: c.Ring, Hold: c.Hold, Timeout: c.Timeout, Vias: c.Hops + 1, Expect: c.Expect, Alias: c.Alias,
+		Ring: c.Ring, Hold: c.Hold, Timeout: c.Timeout, Vias: c.Hops + 1, Expect: c.Expect, Alias: c.Alias, Handshakes: c.Handshakes,
 		Insecure: c.Insecure, Version: version(),
 	}
 	cfg.Steps, _ = c.steps() // Validate was content with both

@@ -43,6 +43,9 @@ type Config struct {
 	Bind netip.AddrPort
 	// Connections is how many sockets (UDP) or connections are called over, in turn. 0: 1.
 	Connections int
+	// Handshakes is how many further connections a second are dialed to Target meanwhile; each ends when its handshake
+	// has, and a ping was answered. 0: none. Not over UDP.
+	Handshakes float64
 	// Alias puts the alias parameter of RFC 5923 into the Via.
 	Alias bool
 
@@ -127,6 +130,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Connections > MaxConnections || c.Identities > MaxIdentities {
 		return c, wrong("%d connections and %d identities are more than %d and %d", c.Connections, c.Identities, MaxConnections, MaxIdentities)
+	}
+	if h := c.Handshakes; h != 0 && (!(h > 0 && h <= MaxRate) || !c.calls() || c.Target.Transport == sipaddr.UDP) {
+		return c, wrong("%v handshakes a second need a target over TCP or TLS, and are at most %d", h, MaxRate)
 	}
 	if c.Expect < 200 || c.Expect > 699 {
 		return c, wrong("%d is not the status of a final response", c.Expect)

@@ -57,6 +57,7 @@ type Counters struct {
 	Malformed         int `json:"malformed"`          // what is no SIP message
 	ConnectionsDialed int `json:"connections_dialed"` // over TCP and TLS, with those after loss
 	ConnectionsTaken  int `json:"connections_accepted"`
+	Handshakes        int `json:"handshakes"`         // of connections beside those that are called over
 	ConnectionsFailed int `json:"connections_failed"` // dials and handshakes
 	ConnectionsLost   int `json:"connections_lost"`   // that the far side ended
 	Unsent            int `json:"unsent"`             // messages that the socket did not take

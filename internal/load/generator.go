@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
@@ -26,6 +28,8 @@ type Generator struct {
 	unsent   atomic.Int64
 	patience time.Duration // how late it may be in a search; tooLate but in tests
 	offering atomic.Bool   // connections stand
+
+	handshakes *hdr.Histogram // guarded by the engine's lock
 
 	sockets   []*socket
 	listeners []listener
@@ -48,7 +52,7 @@ func New(cfg Config) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: cfg, began: time.Now(), patience: tooLate, conns: make(map[*conn]bool)}
+	g := &Generator{cfg: cfg, began: time.Now(), patience: tooLate, conns: make(map[*conn]bool), handshakes: newHistogram()}
 	if g.verifier, err = newVerifier(cfg.Roots, cfg.Insecure); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}

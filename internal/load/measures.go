@@ -17,12 +17,13 @@ const (
 	optionsTo200
 	registerTo200
 	messageTo200
-	lateness // from when a request was due to when it was sent: the generator's own
+	handshaking // from when a further connection was due to when it could be used
+	lateness    // from when a request was due to when it was sent: the generator's own
 	measures
 )
 
 var measureNames = [measures]string{
-	"invite_to_180", "invite_to_200", "reinvite_to_200", "bye_to_200", "options_to_200", "register_to_200", "message_to_200", "late",
+	"invite_to_180", "invite_to_200", "reinvite_to_200", "bye_to_200", "options_to_200", "register_to_200", "message_to_200", "handshake", "late",
 }
 
 // Durations from a microsecond to ten minutes are recorded with three digits; longer ones count as ten minutes.

@@ -137,6 +137,9 @@ func (g *Generator) finish(r *Report) {
 	g.engine.mu.Lock()
 	defer g.engine.mu.Unlock()
 	r.Messages = g.engine.counters
+	if g.handshakes.TotalCount() > 0 && r.Latency != nil {
+		r.Latency[measureNames[handshaking]] = newLatency(g.handshakes)
+	}
 	r.Messages.Unsent = int(g.unsent.Load())
 	r.Failures = g.engine.failures.shown
 }
@@ -241,7 +244,7 @@ func (r *Report) notes(b *strings.Builder) {
 		{m.UnknownRequests, "requests of no call"}, {m.UnknownResponses, "responses to nothing"},
 		{m.Malformed, "no SIP messages"}, {m.Unsent, "not sent"},
 		{m.ConnectionsDialed, "connections dialed"}, {m.ConnectionsTaken, "accepted"},
-		{m.ConnectionsFailed, "connections failed"}, {m.ConnectionsLost, "lost"},
+		{m.Handshakes, "handshakes beside them"}, {m.ConnectionsFailed, "connections failed"}, {m.ConnectionsLost, "lost"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.text))
