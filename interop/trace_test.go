@@ -147,3 +147,34 @@ func TestCapture(t *testing.T) {
 		t.Errorf("of what went over TLS sngrep has seen\n%s", text)
 	}
 }
+
+// TestHEP: sngrep takes what the proxy sends to a collector.
+func TestHEP(t *testing.T) {
+	const collector = "127.0.0.1:19060"
+	listener := start(t, "sngrep", t.TempDir(), "sngrep", "-N", "-L", "udp:"+collector, "-O", "seen.pcap")
+	listener.awaitListening(t, "udp", netip.MustParseAddrPort(collector))
+	s := startTraced(t, "trace: {hep: {collector: \""+collector+"\", node: 7, name: p1}}\n")
+	s.asks(10)
+	s.asks(1000)
+	s.says(listener, "Dialog count: 2", 1)
+	s.listenerSaw(filepath.Join(filepath.Dir(listener.log), "seen.pcap"), 8)
+}
+
+// listenerSaw waits until a capture has so many messages.
+func (s *traced) listenerSaw(file string, messages int) {
+	s.t.Helper()
+	deadline, tick := time.NewTimer(20*time.Second), time.NewTicker(100*time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for {
+		text := s.output("tshark", "-r", file, "-Y", "sip")
+		if strings.Count(text, "\n") == messages {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatalf("sngrep saw %s", text)
+		}
+	}
+}

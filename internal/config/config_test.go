@@ -44,6 +44,7 @@ func TestSampleHasDefaults(t *testing.T) {
 		{"limits", got.Limits, want.Limits},
 		{"timers", got.Timers, want.Timers},
 		{"memory", got.Memory, want.Memory},
+		{"trace", got.Trace, want.Trace},
 		{"peers[0].alias", got.Peers[0].DeclineAlias, false},
 		{"peers[0].client_certificate", got.Peers[0].ServerAuthClient, false},
 		{"peers[0].dialog_identity", got.Peers[0].InheritIdentity, false},

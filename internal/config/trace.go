@@ -1,12 +1,40 @@
 package config
 
+import (
+	"bytes"
+	"math"
+	"net/netip"
+
+	"go.yaml.in/yaml/v3"
+)
+
 // Trace says what is kept of the messages that pass, and where copies of them go.
 type Trace struct {
 	// Memory bounds the recent messages that are kept, in bytes; 0: none are. Without an admin API none are either.
 	Memory int
 	// ShowCredentials leaves passwords, keys and answers to challenges in what is kept and handed out.
 	ShowCredentials bool
+	// HEP says where copies of all messages go.
+	HEP HEP
 }
+
+// HEP is a collector of messages, to which they are sent by HEP version 3 over UDP.
+type HEP struct {
+	// Collector is its address. Invalid: there is none.
+	Collector netip.AddrPort
+	// Node is the number by which it knows this proxy.
+	Node uint32
+	// Name is what else the proxy is called there; empty: nothing.
+	Name string
+	// Password is shown to it; nil: none.
+	Password []byte
+}
+
+// hepPort is the usual port of collectors.
+const hepPort = 9060
+
+// maxHEPText is the longest name and password, in bytes.
+const maxHEPText = 256
 
 // readTrace reads what is kept of messages.
 func (v value) readTrace(t *Trace) {
@@ -17,5 +45,52 @@ func (v value) readTrace(t *Trace) {
 			v.readOneOf(&word, "hide", "show")
 			t.ShowCredentials = word == "show"
 		}},
+		{"hep", func(v value) { v.readHEP(&t.HEP) }},
 	})
+}
+
+// readHEP reads a collector: its address, alone or with what else is said to it.
+func (v value) readHEP(h *HEP) {
+	if v.node.Kind != yaml.MappingNode {
+		v.readCollector(h)
+		return
+	}
+	v.fields([]field{
+		{"collector", func(v value) { v.readCollector(h) }},
+		{"node", func(v value) {
+			n := 0
+			v.readInt(&n, 0, math.MaxUint32)
+			h.Node = uint32(n)
+		}},
+		{"name", func(v value) {
+			if s, ok := v.text(); ok {
+				if h.Name = s; len(s) > maxHEPText {
+					v.problem("it has %d bytes, and %d are the most", len(s), maxHEPText)
+				}
+			}
+		}},
+		{"password_file", func(v value) {
+			if data, path, ok := v.readFile(); ok {
+				if h.Password = bytes.TrimSpace(data); len(h.Password) == 0 || len(h.Password) > maxHEPText {
+					v.problem("%s has %d bytes, and a password has 1 to %d: put it there alone", path, len(h.Password), maxHEPText)
+				}
+			}
+		}},
+	})
+	if v.r.lines[v.key+".collector"] == 0 {
+		v.problem("it has no address: add `collector: 192.0.2.5:%d`", hepPort)
+	}
+}
+
+func (v value) readCollector(h *HEP) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	at, ok := v.addrPort(s, hepPort)
+	if ok && (at.Addr().IsUnspecified() || at.Port() == 0) {
+		v.problem("%s is nobody's address: give that of the collector, such as 192.0.2.5:%d", s, hepPort)
+		return
+	}
+	h.Collector = at
 }

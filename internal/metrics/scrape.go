@@ -59,6 +59,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	s.resolver(n)
 	s.configuration(n, &st)
 	s.peers(n)
+	s.trace(n)
 	if c.cfg.Times != nil {
 		c.cfg.Times.collect(s)
 	}

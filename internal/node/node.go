@@ -58,7 +58,8 @@ type Node struct {
 	bySource   *shares[netip.Addr] // of the transactions
 	byIdentity *shares[string]
 
-	trace *trace.Recorder
+	trace   *trace.Recorder
+	exports exports
 
 	flows flows // what requests were sent over of late
 
@@ -161,11 +162,17 @@ func (n *Node) Run(ctx context.Context) error {
 		close(timersDone)
 	}()
 	n.pairs.run()
+	n.reloading.Lock()
+	n.export(n.Config())
 	n.running.Store(true)
+	n.reloading.Unlock()
 	err := n.net.Run(ctx)
 	n.running.Store(false)
 	n.pairs.stop()
+	n.reloading.Lock()
 	n.trace.Close()
+	n.endExport()
+	n.reloading.Unlock()
 
 	n.inForce.Load().finder.Close()
 	n.pending.Wait()

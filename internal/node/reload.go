@@ -41,7 +41,9 @@ func (n *Node) Reload(cfg *config.Config) error {
 	if err := n.net.Update(s.domains); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	n.trace.Update(traceConfig(cfg))
+	if n.running.Load() {
+		n.export(cfg)
+	}
 	n.pairs.update()
 	n.troubles.keep(cfg.Peers)
 	if n.level != nil {

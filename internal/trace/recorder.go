@@ -22,6 +22,8 @@ type Config struct {
 	Memory int
 	// ShowCredentials leaves the secrets in what is kept and handed out.
 	ShowCredentials bool
+	// Export is told of every message. It must not block. Nil: nobody is.
+	Export func(*Message)
 }
 
 const (
@@ -39,6 +41,7 @@ type Want uint8
 const (
 	keep   Want = 1 << iota // remember it
 	follow                  // hand it to those who follow
+	export                  // give it away
 )
 
 // Recorder keeps messages. Its methods may be called from any goroutine. It starts nothing.
@@ -52,8 +55,9 @@ type Recorder struct {
 	shift     atomic.Uint32 // messages are kept of one call in 1<<shift
 	everybody atomic.Bool   // of all calls, because a follower needs what came before
 	followers atomic.Pointer[[]*Follower]
-	number    atomic.Uint64 // of the latest message
-	missed    atomic.Uint64 // messages that followers were too slow for
+	exporter  atomic.Pointer[func(*Message)] // nil: none
+	number    atomic.Uint64                  // of the latest message
+	missed    atomic.Uint64                  // messages that followers were too slow for
 
 	// following guards the queues of the followers, and what they are known to want.
 	following sync.Mutex
@@ -81,6 +85,10 @@ func (r *Recorder) Update(cfg Config) {
 	defer r.mu.Unlock()
 	r.memory.Store(int64(cfg.Memory))
 	r.shown.Store(cfg.ShowCredentials)
+	r.exporter.Store(nil)
+	if cfg.Export != nil {
+		r.exporter.Store(&cfg.Export)
+	}
 	r.trimLocked()
 	r.wakeLocked()
 }
@@ -93,7 +101,7 @@ func (r *Recorder) wakeLocked() {
 		before = before || f.filter.Peer != ""
 	}
 	r.everybody.Store(before)
-	r.active.Store(r.memory.Load() > 0 || len(list) > 0)
+	r.active.Store(r.memory.Load() > 0 || len(list) > 0 || r.exporter.Load() != nil)
 }
 
 // Active reports whether any message may be wanted. It is one atomic load, for the way of each message.
@@ -111,6 +119,9 @@ func wants[Text string | []byte](r *Recorder, callID Text, hash func(maphash.See
 		if shift == 0 || r.everybody.Load() || hash(r.seed, callID)&(1<<shift-1) == 0 {
 			w |= keep
 		}
+	}
+	if r.exporter.Load() != nil {
+		w |= export
 	}
 	for _, f := range *r.followers.Load() {
 		if f.filter.CallID == "" || f.filter.CallID == string(callID) {
@@ -131,7 +142,11 @@ func Record[Bytes string | []byte](r *Recorder, w Want, m *Message, raw Bytes) {
 		redact(b)
 	}
 	m.Raw = b
-	m.read()
+	if w == export {
+		m.CallID = string(callIDOf(b)) // which is all that is needed
+	} else {
+		m.read()
+	}
 	m.Number = r.number.Add(1)
 	if w&keep != 0 {
 		r.remember(m)
@@ -140,6 +155,9 @@ func Record[Bytes string | []byte](r *Recorder, w Want, m *Message, raw Bytes) {
 		for _, f := range *r.followers.Load() {
 			f.offer(m, r)
 		}
+	}
+	if give := r.exporter.Load(); w&export != 0 && give != nil {
+		(*give)(m)
 	}
 }
 

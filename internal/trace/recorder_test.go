@@ -248,3 +248,28 @@ func TestCallIDOf(t *testing.T) {
 		}
 	}
 }
+
+// TestExport: everything is given away, whatever else is wanted, with its Call-ID and without secrets.
+func TestExport(t *testing.T) {
+	var got []*Message
+	r := New(Config{Export: func(m *Message) { got = append(got, m) }})
+	if !r.Active() {
+		t.Error("it is not active")
+	}
+	receive(r, "1", request("1", "alice", "bob", "Authorization: Basic abc\r\n"), "192.0.2.1:5060")
+	f, err := r.Follow(Filter{CallID: "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive(r, "2", request("2", "alice", "bob", ""), "192.0.2.1:5060")
+	if len(got) != 2 || got[0].CallID != "1" || got[1].CallID != "2" || !strings.Contains(string(got[0].Raw), "Basic xxx\r\n") {
+		t.Errorf("given away: %+v", got)
+	}
+	if list, _ := f.Next(); len(list) != 1 || list[0].FromUser != "alice" {
+		t.Errorf("followed: %+v", list)
+	}
+	f.Close()
+	if r.Update(Config{}); r.Active() {
+		t.Error("it is active")
+	}
+}
