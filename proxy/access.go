@@ -73,7 +73,7 @@ func (p *plan) named(hop *sip.URI) target {
 	t := target{hop: hop, q: 1000, reach: reach{any: p.from.Inside}}
 	if p.signed {
 		if isAddress(normalHost(hop.Host)) {
-			t.reference = strings.Clone(p.claim.reference) // a connection may keep it
+			t.reference = p.claim.reference
 		}
 		t.reach.signed(p.claim.special)
 	}

@@ -114,6 +114,7 @@ func (ctx *ResponseContext) drop() {
 // The lock is held.
 func (ctx *ResponseContext) clear() {
 	b, a := &ctx.oneBranch, ctx.oneAttempt
+	ctx.plan.req.Release()
 	ctx.plan = plan{}
 	ctx.tx, ctx.targets, ctx.branches, ctx.answers, ctx.reasons = nil, nil, nil, nil, nil
 	ctx.back = ctx.back[:0]

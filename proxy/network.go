@@ -23,7 +23,8 @@ type Flow interface {
 	URI() string
 }
 
-// Hop says where one request is to be sent, and who must be there.
+// Hop says where one request is to be sent, and who must be there. Its URI and texts may be parts of that request, which are used
+// for another one once done has returned: what is kept longer is to be a copy.
 type Hop struct {
 	To sipaddr.Resolved
 	// URI is the next-hop URI that was given to RFC 3263: its host is the identity to authenticate
@@ -43,7 +44,7 @@ type Hop struct {
 // Network finds addresses and flows for the Core. Each done is called exactly once: at once, on the caller's
 // goroutine, when the answer is at hand; later, on another one, when it is not. No method blocks.
 type Network interface {
-	// Locate applies RFC 3263 to a next-hop URI. The error wraps resolve.ErrNotFound, resolve.ErrTemporary or
+	// Locate applies RFC 3263 to a next-hop URI, which is good until done has returned, as that of a Hop is. The error wraps resolve.ErrNotFound, resolve.ErrTemporary or
 	// resolve.ErrUnsupported.
 	Locate(u *sip.URI, done func(resolve.Answer, error))
 	// Connect finds or makes a flow to one resolved address. The error is a *ConnectError, or any other.

@@ -1,6 +1,9 @@
 package sip
 
-import "iter"
+import (
+	"iter"
+	"sync/atomic"
+)
 
 // Methods of requests. Method names are compared with regard to case (RFC 3261, Section 7.1).
 const (
@@ -48,6 +51,7 @@ type Message struct {
 	// first and lines are written before they are read, and are never cleared: first is good for the
 	// kinds in present, lines up to count.
 	first [numFields]uint8 // the number of the first line of each kind
+	held  atomic.Int32     // how many have to release the Message beside the one who parsed it
 	lines [inlineLines]line
 
 	// Owned by the goroutine that read the message, until it has touched them. Each is empty while its

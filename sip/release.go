@@ -20,7 +20,8 @@ const (
 // Release gives the memory of a Message back, to be used by a later Parse. Calling it is optional: a
 // Message that is never released is left to the garbage collector.
 //
-// It is called once, by the last one to use the Message, when nobody else can touch it any more.
+// It is called once by each who uses the Message: by whoever has parsed it, and once for each [Message.Hold]. The memory is
+// given back with the last of them, when nobody else can touch it any more.
 // Afterwards nothing of the Message may be used, nor what its accessors pointed into it: the Via of
 // TopVia, the NameAddr of From and To, the URI, an Edit, or an iterator. Strings that were taken from
 // a Message of Parse stay good, also the fields of what was pointed at when they were copied: they are parts of the
@@ -31,7 +32,7 @@ const (
 // nothing. Under the race detector a released Message is not used again, and touching it panics or is
 // reported as a race; the bytes of one of ParseBytes are overwritten.
 func (m *Message) Release() {
-	if m == nil {
+	if m == nil || m.held.Add(-1) >= 0 {
 		return
 	}
 	if poisoning {
@@ -50,6 +51,14 @@ func (m *Message) Release() {
 		m.room = nil
 	}
 	owners.Put(m)
+}
+
+// Hold says that one more uses the Message, who releases it too. It is called by somebody who may use it already. Hold of nil
+// does nothing.
+func (m *Message) Hold() {
+	if m != nil {
+		m.held.Add(1)
+	}
 }
 
 // forget clears the Message, so that it neither holds on to the bytes nor lets anybody read them.
@@ -76,6 +85,7 @@ func (m *Message) forget() {
 func newMessage() *Message {
 	m := messages.Get().(*Message)
 	m.free = false
+	m.held.Store(0)
 	return m
 }
 
@@ -83,6 +93,7 @@ func newMessage() *Message {
 func newOwner(b []byte) (m *Message, raw string) {
 	m = owners.Get().(*Message)
 	m.free, m.owner = false, true
+	m.held.Store(0)
 	if cap(m.room) < len(b) {
 		m.room = make([]byte, 0, (len(b)+roomStep-1)/roomStep*roomStep)
 	}

@@ -96,3 +96,30 @@ func TestReleaseTakesBytes(t *testing.T) {
 		})
 	}
 }
+
+// TestHold: the memory goes with the last one who uses a message.
+func TestHold(t *testing.T) {
+	m, err := ParseBytes([]byte(invite))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Clone(m.CallID())
+	m.Hold()
+	m.Hold()
+	m.Release()
+	m.Release()
+	other, err := ParseBytes([]byte(request("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m == other || m.CallID() != id || other.CallID() == id {
+		t.Errorf("%q %q", m.CallID(), other.CallID())
+	}
+	m.Release()
+	if !m.free {
+		t.Error("still held")
+	}
+	var none *Message
+	none.Hold()
+	none.Release()
+}

@@ -112,6 +112,7 @@ func (l *Layer) again(sh *shard, found *matched, src *Source, now instant) {
 
 // newServer puts a new server transaction into the table. The caller holds the shard's mu.
 func (l *Layer) newServer(k *serverKey, method method, m *sip.Message, src *Source, by carrier) *Server {
+	m.Hold()
 	s := &Server{src: src, name: nameOf(method, m.Method()), old: k.old, to: k.to, req: m}
 	kind := ServerNonInvite
 	if method == methodInvite {
@@ -186,6 +187,7 @@ func (s *Server) stepFor(ev event, now instant) (w serverWork) {
 	}
 	if w.acts&sendTrying != 0 {
 		w.req = s.req
+		w.req.Hold()
 	}
 	s.rest(nil)
 	return w
@@ -202,6 +204,7 @@ func (s *Server) carryOut(w *serverWork) {
 			s.shard.layer.turned.undelivered.Add(1)
 		}
 		giveBuffer(buf)
+		w.req.Release()
 	}
 	if w.send != nil {
 		s.flush(w.send)
@@ -238,6 +241,7 @@ func (s *Server) Respond(b []byte, status int) error {
 		return ErrEnded
 	}
 	if acts&release != 0 {
+		s.req.Release()
 		s.req, s.ackTo = nil, ackTo
 	}
 	mine := false
@@ -301,10 +305,11 @@ func (s *Server) tell(err error) {
 }
 
 // Request returns the request, or nil once the final response was given: the transaction does not keep it
-// longer than it must.
+// longer than it must. Whoever calls it may release it.
 func (s *Server) Request() *sip.Message {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
+	s.req.Hold()
 	return s.req
 }
 

@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -122,9 +123,9 @@ func (c *core) info(now instant) (Info, Flow) {
 		info.Peer = t.src.Remote.String()
 	}
 	if t.req != nil {
-		info.CallID = t.req.CallID()
+		info.CallID = strings.Clone(t.req.CallID())
 		if branch := t.req.Branch(); unique(branch) {
-			info.Branch = branch
+			info.Branch = strings.Clone(branch)
 		}
 	}
 	return info, t.src.Flow

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"time"
+
+	"github.com/tandem-sip/tandem/sip"
 )
 
 // takeMessage handles one message of an association without TLS. Its length is that of the message, as with datagrams:
@@ -33,7 +35,7 @@ func (c *Conn) takeMessage(b []byte) {
 		c.unanswered.Store(0)
 	}
 	src := c.settled()
-	m, err := parse(b)
+	m, err := sip.ParseBytes(b)
 	if m != nil && m.IsRequest() {
 		m.SetReceived(c.remote.Addr(), c.remote.Port())
 	}

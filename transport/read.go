@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -173,7 +172,7 @@ func (c *Conn) deliver(unit []byte) {
 		defer c.further.handling.Unlock()
 	}
 	src := c.settled()
-	m, err := parse(unit)
+	m, err := sip.ParseBytes(unit)
 	if err != nil {
 		c.t.malformed(m, err, src)
 		return
@@ -191,6 +190,7 @@ func (c *Conn) dispatch(m *sip.Message, src *Source) {
 		c.learn(m)
 	} else {
 		if !c.t.expected(m, c.ep) {
+			m.Release()
 			return
 		}
 		c.agree(m)
@@ -199,14 +199,6 @@ func (c *Conn) dispatch(m *sip.Message, src *Source) {
 	if !c.t.protect(func() { c.t.cfg.Handler.Message(m, src) }) {
 		c.abort(errPanic)
 	}
-}
-
-// parse parses one message. A response is soon done with, and nobody keeps anything of it; parts of a request may be kept.
-func parse(unit []byte) (*sip.Message, error) {
-	if bytes.HasPrefix(unit, []byte("SIP/")) {
-		return sip.ParseBytes(unit)
-	}
-	return sip.Parse(string(unit))
 }
 
 // framingError lets the handler answer what cannot be framed, as far as it was understood.

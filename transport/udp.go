@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -88,7 +89,7 @@ func (s *udpSocket) datagram(b []byte, from netip.AddrPort) {
 		return
 	}
 	src := s.source(from)
-	m, err := parse(b)
+	m, err := sip.ParseBytes(b)
 	if m != nil && m.IsRequest() {
 		m.SetReceived(from.Addr(), from.Port())
 	}
@@ -97,6 +98,7 @@ func (s *udpSocket) datagram(b []byte, from netip.AddrPort) {
 		return
 	}
 	if !m.IsRequest() && !t.expected(m, s.ep) {
+		m.Release()
 		return
 	}
 	t.count.messagesIn.Add(1)

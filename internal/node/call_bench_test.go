@@ -358,7 +358,7 @@ func (r *rig) end(body string) {
 // receive has the message in r.in come from a source, as it would from a socket.
 func (r *rig) receive(src *transport.Source) {
 	start := time.Now()
-	m, err := r.parse()
+	m, err := sip.ParseBytes(r.in)
 	if err != nil {
 		r.tb.Fatalf("%v\n%s", err, r.in)
 	}
@@ -369,14 +369,6 @@ func (r *rig) receive(src *transport.Source) {
 	r.parsing += read.Sub(start)
 	wire{r.n}.Message(m, src)
 	r.handling += time.Since(read)
-}
-
-// parse parses the message in r.in as transport does.
-func (r *rig) parse() (*sip.Message, error) {
-	if bytes.HasPrefix(r.in, []byte("SIP/")) {
-		return sip.ParseBytes(r.in)
-	}
-	return sip.Parse(string(r.in))
 }
 
 // lines appends the header field lines of a message that begin with a name, line ends included.

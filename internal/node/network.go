@@ -74,6 +74,7 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 
 // dial has the transport make a connection.
 func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, error)) {
+	hop.Reference = strings.Clone(hop.Reference) // it may be part of a request
 	traced, why := w.trace.Active(), transport.Explanation{}
 	if traced {
 		why = w.net.Why(hop)
@@ -113,6 +114,7 @@ func (w network) flowOf(f transport.Flow, hop transport.Hop) *flow {
 	if last := place.Load(); last != nil && last.Flow == f && last.far == far && last.hop == hop {
 		return last
 	}
+	hop.Reference = strings.Clone(hop.Reference) // it may be part of a request
 	made := &flow{Flow: f, far: far, hop: hop, trace: w.trace, net: w.net}
 	place.Store(made)
 	return made
