@@ -1,5 +1,5 @@
 // Package admin serves the HTTP API for operators: health, metrics, profiles, and what the proxy knows and can be
-// told to do.
+// told to do; and the web page that shows it.
 //
 // It reads the rooms' own answers when it is asked and adds nothing to the way of a message. Whoever may not be let
 // in is turned away before anything else is looked at (guard.go); every refusal is an api.Failure.
@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-sip/tandem/internal/dashboard"
 	"github.com/tandem-sip/tandem/internal/metrics"
 	"github.com/tandem-sip/tandem/internal/node"
 )
@@ -59,6 +60,7 @@ type Server struct {
 	explains chan struct{} // holds one for each explanation in progress
 	ticks    *ticks        // for those who watch
 	stopping chan struct{} // closed when streams are to end
+	page     map[string]dashboard.File
 
 	// listener is set by Open.
 	listener net.Listener
@@ -71,6 +73,7 @@ func New(opts Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.ticks = newTicks(s.takeStock)
+	s.page = dashboard.Files()
 	s.routes = s.allRoutes()
 	s.http = &http.Server{
 		Handler:           s,

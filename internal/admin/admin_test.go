@@ -231,7 +231,13 @@ func TestRefusals(t *testing.T) {
 		{"two origins", "GET", "/healthz", "", []string{"Origin", r.base, "Origin", "http://evil.example"}, 403, api.Forbidden},
 		{"preflight", "OPTIONS", "/v1/drain", "", []string{"Origin", "http://evil.example", "Access-Control-Request-Method", "POST"}, 403, api.Forbidden},
 
-		{"nothing there", "GET", "/", "", nil, 404, api.NotFound},
+		{"the page", "GET", "/", "", nil, 200, ""},
+		{"the page of another site's", "GET", "/", "", []string{"Sec-Fetch-Site", "cross-site"}, 403, api.Forbidden},
+		{"a file of the page under a rebound name", "GET", "/page/app.js", "", []string{"Host", "evil.example"}, 421, api.Misdirected},
+		{"posted to the page", "POST", "/", "", nil, 404, api.NotFound},
+		{"beside the page", "GET", "/page/", "", nil, 404, api.NotFound},
+		{"out of the page", "GET", "/page/../dashboard.go", "", nil, 404, api.NotFound},
+		{"nothing there", "GET", "/v2", "", nil, 404, api.NotFound},
 		{"below something", "GET", "/healthz/", "", nil, 404, api.NotFound},
 		{"dots", "GET", "/v1/../healthz", "", nil, 404, api.NotFound},
 		{"method", "DELETE", "/v1/status", "", nil, 405, api.MethodNotAllowed},
@@ -289,7 +295,7 @@ func TestOutside(t *testing.T) {
 		if strings.HasPrefix(c.local, "[::1]") {
 			req.Host = "[::1]:8060"
 		}
-		if f := r.srv.admit(req); (f == nil) != c.want {
+		if f := r.srv.admit(req, false); (f == nil) != c.want {
 			t.Errorf("from %s to %s: %+v", c.remote, c.local, f)
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ args) *failure
 	hello := api.Hello{Process: process, Version: s.opts.Version, Started: s.started, Resumed: resumed}
 	out := &eventWriter{w: w, wire: http.NewResponseController(w)}
 	out.event("hello", "", hello)
-	s.stream(r.Context(), out, process, at, func() bool { return s.admit(r) == nil })
+	s.stream(r.Context(), out, process, at, func() bool { return s.admit(r, false) == nil })
 	return nil
 }
 

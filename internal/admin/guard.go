@@ -35,8 +35,8 @@ func (f *refusals) counts() map[string]uint64 {
 const warnEvery = 10 * time.Second
 
 // admit returns why a request is turned away, or nil. The rules are those in force, so that a reload changes the
-// credentials.
-func (s *Server) admit(r *http.Request) *failure {
+// credentials, which the page itself needs none of.
+func (s *Server) admit(r *http.Request, page bool) *failure {
 	rules := &s.node.Config().Admin
 	local, remote := localAddr(r), addrOf(r.RemoteAddr)
 	switch {
@@ -50,7 +50,7 @@ func (s *Server) admit(r *http.Request) *failure {
 	case crossSite(r):
 		s.refused.crossSite.Add(1)
 		return refuse(http.StatusForbidden, api.Forbidden, "requests made by pages of other sites are refused")
-	case !rules.Open() && !authorized(r, rules):
+	case !page && !rules.Open() && !authorized(r, rules):
 		s.refused.credentials.Add(1)
 		if last, now := s.refused.warned.Load(), time.Now().UnixNano(); now-last > int64(warnEvery) && s.refused.warned.CompareAndSwap(last, now) {
 			s.log.Warn("admin API: no credentials, or wrong ones", "peer", r.RemoteAddr)

@@ -55,11 +55,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	f := s.admit(r)
+	file, isPage := s.pageOf(r)
+	f := s.admit(r, isPage)
 	if bad := readBody(w, r); f == nil {
 		f = bad
 	}
-	if f == nil {
+	switch {
+	case f != nil:
+	case isPage:
+		servePage(w, file)
+	default:
 		f = s.dispatch(w, r)
 	}
 	if f != nil {

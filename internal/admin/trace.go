@@ -172,7 +172,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, _ args) *failure
 				out.event("missed", "", api.Missed{Missed: missed})
 			}
 		}
-		if s.admit(r) != nil {
+		if s.admit(r, false) != nil {
 			return nil // the credentials have changed
 		}
 	}

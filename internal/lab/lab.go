@@ -33,7 +33,7 @@ type Options struct {
 	Rate float64
 	// Hold is how long a call is held before somebody hangs up. Default 100 ms.
 	Hold time.Duration
-	// Once stops when the calls are over; otherwise the proxies stay until ctx is done.
+	// Once stops when the calls are over; otherwise the proxies stay until ctx is done, and serve the dashboard.
 	Once bool
 	// Progress is where Run tells what is happening while it does. Nil: nowhere.
 	Progress io.Writer
@@ -140,6 +140,13 @@ func (l *Lab) build(ctx context.Context, found *foundPlace) error {
 		s.opened = true
 		// Ends when Close cancels ctx.
 		l.ran.Go(func() { l.ended(s.name, s.node.Run(ctx)) })
+		if s.admin != nil {
+			if err := s.admin.Open(); err != nil {
+				return fmt.Errorf("lab: %w", err)
+			}
+			// The same.
+			l.ran.Go(func() { l.ended("the admin API of "+s.name, s.admin.Run(ctx)) })
+		}
 		for _, a := range s.agents {
 			// Ends when Close closes the agent's socket.
 			l.ran.Go(func() { l.ended("an agent of "+s.domain, a.read()) })
@@ -198,6 +205,16 @@ func (l *Lab) Close() error {
 // drainTime is how long closing waits for the proxies' transactions. The calls are over by then, and
 // what is left only absorbs retransmissions.
 const drainTime = 500 * time.Millisecond
+
+// Dashboards returns where the web page of each proxy is, by its name; none when the lab ends with its calls.
+func (l *Lab) Dashboards() (list []string) {
+	for _, s := range l.sides {
+		if s.admin != nil {
+			list = append(list, fmt.Sprintf("%s: http://%v/", s.name, s.admin.Addr()))
+		}
+	}
+	return list
+}
 
 // Rows returns both alias tables.
 func (l *Lab) Rows() []Row {

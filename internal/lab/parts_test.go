@@ -20,8 +20,8 @@ func testPlace() place {
 	return place{
 		dns: netip.MustParseAddrPort("127.0.0.53:5300"),
 		sides: [2]spot{
-			{proxy: netip.MustParseAddr("127.0.0.11"), sip: 5060, tls: 5061, agents: netip.MustParseAddr("127.0.0.21")},
-			{proxy: netip.MustParseAddr("127.0.0.12"), sip: 5060, tls: 5061, agents: netip.MustParseAddr("127.0.0.22")},
+			{proxy: netip.MustParseAddr("127.0.0.11"), sip: 5060, tls: 5061, admin: 8060, agents: netip.MustParseAddr("127.0.0.21")},
+			{proxy: netip.MustParseAddr("127.0.0.12"), sip: 5060, tls: 5061, admin: 8060, agents: netip.MustParseAddr("127.0.0.22")},
 		},
 	}
 }

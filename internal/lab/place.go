@@ -27,6 +27,7 @@ type spot struct {
 	proxy  netip.Addr
 	sip    uint16 // UDP and TCP, and SCTP
 	tls    uint16 // and TLS over SCTP
+	admin  uint16 // of its admin API
 	agents netip.Addr
 	encap  uint16 // UDP port that SCTP is carried over in userland; 0: nobody speaks it there
 }
@@ -66,8 +67,8 @@ func findPlace(overUDP bool) (*foundPlace, error) {
 		want := place{
 			dns: netip.AddrPortFrom(loopback(n, 53), 5300),
 			sides: [2]spot{
-				{proxy: loopback(n, 11), sip: 5060, tls: 5061, agents: loopback(n, 21)},
-				{proxy: loopback(n, 12), sip: 5060, tls: 5061, agents: loopback(n, 22)},
+				{proxy: loopback(n, 11), sip: 5060, tls: 5061, admin: 8060, agents: loopback(n, 21)},
+				{proxy: loopback(n, 12), sip: 5060, tls: 5061, admin: 8060, agents: loopback(n, 22)},
 			},
 		}
 		if overUDP {
@@ -118,7 +119,7 @@ func bindPlace(want place, overUDP bool) (*foundPlace, error) {
 
 // bind holds the ports of one proxy.
 func (f *foundPlace) bind(s *spot, overUDP bool) error {
-	for _, port := range []*uint16{&s.sip, &s.tls} {
+	for _, port := range []*uint16{&s.sip, &s.tls, &s.admin} {
 		tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.proxy, *port)))
 		if err != nil {
 			return err

@@ -21,6 +21,9 @@ func Run(ctx context.Context, opts Options, out io.Writer, asJSON bool) (*Result
 	if err != nil {
 		return nil, err
 	}
+	for _, at := range l.Dashboards() {
+		_, _ = fmt.Fprintf(l.opts.Progress, "  The dashboard of %s\n", at)
+	}
 	r, err := l.Call(ctx)
 	if err == nil {
 		err = r.write(out, asJSON)
@@ -54,6 +57,9 @@ func (l *Lab) watch(ctx context.Context, out io.Writer, quiet bool) error {
 	last := show(l.Rows())
 	if !quiet {
 		_, _ = fmt.Fprintf(out, "  The proxies stay up; press Ctrl-C to end. Settings and certificates are in %s\n", l.dir)
+		for _, at := range l.Dashboards() {
+			_, _ = fmt.Fprintf(out, "  The dashboard of %s\n", at)
+		}
 	}
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tandem-sip/tandem/internal/admin"
 	"github.com/tandem-sip/tandem/internal/config"
 	"github.com/tandem-sip/tandem/internal/devca"
+	"github.com/tandem-sip/tandem/internal/metrics"
 	"github.com/tandem-sip/tandem/internal/node"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
@@ -24,6 +26,7 @@ type side struct {
 	spot         spot
 	node         *node.Node
 	opened       bool
+	admin        *admin.Server // nil when the lab ends with its calls
 	agents       []*agent
 }
 
@@ -54,20 +57,37 @@ func newSide(dir string, i int, p place, opts Options, b *book) (*side, error) {
 		}
 		s.agents = append(s.agents, a)
 	}
-	path := filepath.Join(dir, s.name+".yaml")
-	if err := os.WriteFile(path, []byte(s.settings(p, 1-i, opts.Transport)), 0o600); err != nil {
+	path, text := filepath.Join(dir, s.name+".yaml"), s.settings(p, 1-i, opts.Transport)
+	if !opts.Once {
+		text += "admin: " + netip.AddrPortFrom(s.spot.proxy, s.spot.admin).String() + "\n"
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		_ = s.close()
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	cfg, err := config.Load(path)
 	if err == nil {
-		s.node, err = node.New(cfg, node.Options{Logger: opts.Logger.With("node", s.name), Version: opts.Version})
+		err = s.build(cfg, opts)
 	}
 	if err != nil {
 		_ = s.close()
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	return s, nil
+}
+
+// build makes the proxy, and its admin API when it is to be looked at.
+func (s *side) build(cfg *config.Config, opts Options) (err error) {
+	with := node.Options{Logger: opts.Logger.With("node", s.name), Version: opts.Version}
+	times := new(metrics.Times)
+	if !opts.Once {
+		times.Watch(&with)
+	}
+	if s.node, err = node.New(cfg, with); err != nil || opts.Once {
+		return err
+	}
+	s.admin = admin.New(admin.Options{Node: s.node, Times: times, Logger: with.Logger, Version: opts.Version})
+	return nil
 }
 
 // settings is the proxy's configuration as an operator would write it. far is the number of the other side.
