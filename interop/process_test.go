@@ -31,11 +31,17 @@ type process struct {
 // start runs a program in its own process group until the test ends at the latest.
 func start(t *testing.T, name, dir, program string, args ...string) *process {
 	t.Helper()
+	return launch(t, name, dir, exec.Command(program, args...))
+}
+
+// launch is start for a program whose standard input is set, for one.
+func launch(t *testing.T, name, dir string, cmd *exec.Cmd) *process {
+	t.Helper()
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{name: name, cmd: exec.Command(program, args...), log: log.Name(), ended: make(chan struct{})}
+	p := &process{name: name, cmd: cmd, log: log.Name(), ended: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -64,6 +70,28 @@ func (p *process) tail(t *testing.T) string {
 		t.Log(err)
 	}
 	return string(text[max(0, len(text)-6000):])
+}
+
+// awaitText waits until the program has written a text so many times.
+func (p *process) awaitText(t *testing.T, want string, times int) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(15 * time.Second)
+	for {
+		text, err := os.ReadFile(p.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), want) >= times {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("%s has not written %q %d times", p.name, want, times)
+		}
+	}
 }
 
 // stop ends the program and its children: first it is asked, then it is made to.
