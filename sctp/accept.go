@@ -68,7 +68,6 @@ func (s *stack) takeCookie(p packet, on path, from netip.AddrPort, standing *ass
 			s.badCookies.Add(1)
 			return
 		}
-		s.restarted.Add(1)
 		standing.end(ErrRestarted)
 	}
 	a := newAssociation(s, on, from, st.local)

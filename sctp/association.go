@@ -124,14 +124,7 @@ func (a *association) end(err error) {
 	a.err = err
 	a.mu.Unlock()
 	a.stack.forget(a)
-	switch {
-	case errors.Is(err, ErrLost):
-		a.stack.lost.Add(1)
-	case errors.Is(err, ErrAborted):
-		a.stack.aborted.Add(1)
-	case errors.Is(err, ErrViolation):
-		a.stack.violations.Add(1)
-	}
+	a.stack.countEnd(err)
 	close(a.done)
 }
 

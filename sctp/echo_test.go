@@ -112,4 +112,3 @@ func streamPair(b *testing.B) (client, server net.Conn) {
 	}
 	return client, server
 }
-

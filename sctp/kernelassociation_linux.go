@@ -106,16 +106,7 @@ func (a *kernelAssociation) end(err error, release bool) {
 	k.mu.Lock()
 	delete(k.all, a)
 	k.mu.Unlock()
-	switch {
-	case errors.Is(err, ErrLost):
-		k.lost.Add(1)
-	case errors.Is(err, ErrAborted):
-		k.aborted.Add(1)
-	case errors.Is(err, ErrRestarted):
-		k.restarted.Add(1)
-	case errors.Is(err, ErrViolation):
-		k.violations.Add(1)
-	}
+	k.countEnd(err)
 	close(a.done)
 	if release {
 		a.file.Close()

@@ -1,6 +1,9 @@
 package sctp
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 // Stats has the figures of one Provider. Those about packets are userland's only.
 type Stats struct {
@@ -32,6 +35,20 @@ type counters struct {
 	dialed, accepted, lost, aborted, restarted, violations   atomic.Uint64
 	malformed, wrongTag, outOfTheBlue, inits, badCookies     atomic.Uint64
 	refused, queueFull, otherAddress, unknown, writeFailures atomic.Uint64
+}
+
+// countEnd counts how an association ended.
+func (c *counters) countEnd(err error) {
+	switch {
+	case errors.Is(err, ErrLost):
+		c.lost.Add(1)
+	case errors.Is(err, ErrAborted):
+		c.aborted.Add(1)
+	case errors.Is(err, ErrRestarted):
+		c.restarted.Add(1)
+	case errors.Is(err, ErrViolation):
+		c.violations.Add(1)
+	}
 }
 
 // stats reads the counters.
