@@ -91,17 +91,17 @@ type rig struct {
 // mute is a flow that keeps the last message, and sends nothing.
 type mute struct {
 	*flow
-	sent []byte
+	last []byte
 }
 
 func (m *mute) Send(b []byte) error {
 	if bytes.HasPrefix(b, []byte("SIP/2.0 100 ")) {
 		return nil // of a timer, on another goroutine
 	}
-	m.sent = append(m.sent[:0], b...)
-	if m.trace.Active() {
-		if want := m.trace.Sent(b); want != 0 {
-			m.record(b, time.Now(), want)
+	m.last = append(m.last[:0], b...)
+	if m.node.watched() {
+		if want := m.node.trace.Sent(b); want != 0 {
+			m.flow.sent(b, time.Now(), want, false)
 		}
 	}
 	return nil
@@ -264,8 +264,8 @@ func (r *rig) step(c *call) {
 			"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO\r\nSupported: replaces, timer, outbound\r\n"+
 			"User-Agent: lab-caller/1.0\r\nContent-Type: application/sdp\r\n", sdp)
 		r.receive(&r.caller)
-		c.vias = lines(c.vias[:0], r.down.sent, "Via: ")
-		c.recorded = lines(c.recorded[:0], r.down.sent, "Record-Route: ")
+		c.vias = lines(c.vias[:0], r.down.last, "Via: ")
+		c.recorded = lines(c.recorded[:0], r.down.last, "Record-Route: ")
 	case 1:
 		r.response(c, "100 Trying", "INVITE", 1, false, "", "")
 	case 2:
@@ -273,7 +273,7 @@ func (r *rig) step(c *call) {
 	case 3:
 		r.response(c, "200 OK", "INVITE", 1, true, "Contact: <sip:bob@127.0.0.22:5070;transport=udp>\r\n"+
 			"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO\r\nContent-Type: application/sdp\r\n", sdp)
-		r.in = lines(r.in[:0], r.up.sent, "Record-Route: ")
+		r.in = lines(r.in[:0], r.up.last, "Record-Route: ")
 		c.routes = reversed(c.routes[:0], r.in)
 	case 4:
 		r.request(c, "ACK sip:bob@127.0.0.22:5070;transport=udp", "ACK", 1, "", "")
@@ -281,11 +281,11 @@ func (r *rig) step(c *call) {
 	case 5:
 		r.request(c, "BYE sip:bob@127.0.0.22:5070;transport=udp", "BYE", 2, "User-Agent: lab-caller/1.0\r\n", "")
 		r.receive(&r.caller)
-		c.vias = lines(c.vias[:0], r.down.sent, "Via: ")
+		c.vias = lines(c.vias[:0], r.down.last, "Via: ")
 	case 6:
 		r.response(c, "200 OK", "BYE", 2, false, "", "")
-		if !bytes.HasPrefix(r.up.sent, []byte("SIP/2.0 200 ")) || !bytes.Contains(r.up.sent, []byte("CSeq: 2 BYE")) {
-			r.tb.Fatalf("the call ended with\n%s", r.up.sent)
+		if !bytes.HasPrefix(r.up.last, []byte("SIP/2.0 200 ")) || !bytes.Contains(r.up.last, []byte("CSeq: 2 BYE")) {
+			r.tb.Fatalf("the call ended with\n%s", r.up.last)
 		}
 		r.done++
 		*c = call{number: r.begin(), vias: c.vias, recorded: c.recorded, routes: c.routes}
@@ -332,7 +332,7 @@ func (r *rig) response(c *call, status, method string, seq int, dialog bool, mor
 	r.dialog(c, method, seq, c.step != 1)
 	r.write(more)
 	r.end(body)
-	r.up.sent = r.up.sent[:0]
+	r.up.last = r.up.last[:0]
 	r.receive(&r.trunk)
 }
 

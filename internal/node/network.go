@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
+	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/sip"
@@ -75,7 +76,7 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 // dial has the transport make a connection.
 func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, error)) {
 	hop.Reference = strings.Clone(hop.Reference) // it may be part of a request
-	traced, why := w.trace.Active(), transport.Explanation{}
+	traced, why := w.watched(), transport.Explanation{}
 	if traced {
 		why = w.net.Why(hop)
 	}
@@ -87,6 +88,9 @@ func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, erro
 				w.Reported(h.To, false)
 			}
 			failed := connectError(h, err)
+			if traced {
+				w.log.Debug("request not sent", "peer", h.To, "decision", trace.Decide(hop, why), "err", err)
+			}
 			at := h.To.Addr()
 			if h.To.Transport.Secure() && hop.Reference != "" {
 				at = netip.Addr{} // who must be there is known by name
@@ -115,7 +119,7 @@ func (w network) flowOf(f transport.Flow, hop transport.Hop) *flow {
 		return last
 	}
 	hop.Reference = strings.Clone(hop.Reference) // it may be part of a request
-	made := &flow{Flow: f, far: far, hop: hop, trace: w.trace, net: w.net}
+	made := &flow{Flow: f, far: far, hop: hop, node: w.Node}
 	place.Store(made)
 	return made
 }

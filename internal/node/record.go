@@ -2,6 +2,8 @@ package node
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/tandem-sip/tandem/alias"
@@ -33,33 +35,43 @@ func (w wire) record(m *sip.Message, err error, src *transport.Source) {
 	trace.Record(w.trace, want, out, m.Raw())
 }
 
-// Send sends b, as transport.Flow does, and tells the recorder.
+// watched reports whether anybody wants to know of messages: the recorder, or who reads the log.
+func (n *Node) watched() bool {
+	return n.trace.Active() || n.log.Enabled(context.Background(), slog.LevelDebug)
+}
+
+// Send sends b, as transport.Flow does, and tells the recorder and the log.
 func (f *flow) Send(b []byte) error {
-	if f.trace == nil || !f.trace.Active() {
+	if f.node == nil || !f.node.watched() {
 		return f.Flow.Send(b)
 	}
-	want := f.trace.Sent(b)
-	if want == 0 {
+	want := f.node.trace.Sent(b)
+	logged := f.hop.To.IsValid() && !bytes.HasPrefix(b, []byte("SIP/2.0 ")) && f.node.log.Enabled(context.Background(), slog.LevelDebug)
+	if want == 0 && !logged {
 		return f.Flow.Send(b)
 	}
 	now := time.Now() // before the answer to it can come
 	err := f.Flow.Send(b)
 	if err == nil {
-		f.record(b, now, want)
+		f.sent(b, now, want, logged)
 	}
 	return err
 }
 
-// record tells the recorder of a message that was sent.
-func (f *flow) record(b []byte, at time.Time, want trace.Want) {
-	out := &trace.Message{
-		Time: at, Sent: true, Transport: f.Transport(), Conn: f.ID(), Local: f.Local(), Remote: f.Remote(), LocalDomain: f.LocalDomain(),
-		Peer: f.far.peer, Identity: f.far.identity,
-	}
+// sent tells the recorder and the log of a message that was sent.
+func (f *flow) sent(b []byte, at time.Time, want trace.Want, logged bool) {
+	var why *trace.Decision
 	if f.hop.To.IsValid() && !bytes.HasPrefix(b, []byte("SIP/2.0 ")) {
-		out.Decision = f.decision()
+		why = f.decision()
 	}
-	trace.Record(f.trace, want, out, b)
+	if logged {
+		method, _, _ := bytes.Cut(b, []byte(" "))
+		f.node.log.Debug("request sent", "call_id", string(trace.CallIDOf(b)), "method", string(method), "conn", f.ID(), "peer", f.Remote(), "decision", why)
+	}
+	trace.Record(f.node.trace, want, &trace.Message{
+		Time: at, Sent: true, Transport: f.Transport(), Conn: f.ID(), Local: f.Local(), Remote: f.Remote(), LocalDomain: f.LocalDomain(),
+		Peer: f.far.peer, Identity: f.far.identity, Decision: why,
+	}, b)
 }
 
 // decision says why a request goes over f.
@@ -67,7 +79,7 @@ func (f *flow) decision() *trace.Decision {
 	if f.decided != nil {
 		return f.decided
 	}
-	x := f.net.Why(f.hop)
+	x := f.node.net.Why(f.hop)
 	if f.Reliable() {
 		x.Action = transport.Reuse
 	}

@@ -14,10 +14,9 @@ import (
 type flow struct {
 	transport.Flow
 	far     *judgement
-	hop     transport.Hop        // what it was found for; zero for the way back to a source
-	trace   *trace.Recorder      // nil: what is sent is not recorded
-	net     *transport.Transport // for the decision
-	decided *trace.Decision      // of a flow that was not there before; nil: there is one to be asked for
+	hop     transport.Hop   // what it was found for; zero for the way back to a source
+	node    *Node           // that is told of what is sent; nil: nobody is
+	decided *trace.Decision // of a flow that was not there before; nil: there is one to be asked for
 }
 
 // Identity returns a stable text for whoever authenticated at the far end.
@@ -58,7 +57,7 @@ func (n *Node) source(src *transport.Source, back transport.Flow) *transaction.S
 	} else if o := j.last.Load(); o != nil && o.back.Flow == back {
 		return &o.Source
 	}
-	o := &origin{back: flow{Flow: back, far: j, trace: n.trace}}
+	o := &origin{back: flow{Flow: back, far: j, node: n}}
 	o.Source = transaction.Source{
 		Flow:        &o.back,
 		Remote:      sipaddr.Resolved{AddrPort: src.Remote, Transport: src.Transport},

@@ -1,8 +1,11 @@
 package trace
 
 import (
+	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandem-sip/tandem/sip"
@@ -58,6 +61,17 @@ func Decide(h transport.Hop, x transport.Explanation) *Decision {
 		x.Considered = slices.Clone(x.Considered[:maxRows])
 	}
 	return &Decision{h, x}
+}
+
+// LogValue says what explain says, in the same words.
+func (d *Decision) LogValue() slog.Value {
+	rows := make([]string, len(d.Considered))
+	for i, v := range d.Considered {
+		rows[i] = fmt.Sprintf("%s: connection %d, %s, %s", v.Reason, v.Row.Conn, v.Row.Direction, strings.Join(v.Row.Identities.Names(), " "))
+	}
+	return slog.GroupValue(slog.String("address", d.Hop.To.String()), slog.String("local_domain", d.Hop.LocalDomain),
+		slog.String("reference_identity", d.Hop.Reference), slog.String("basis", d.Hop.Basis.String()), slog.String("action", d.Action.String()),
+		slog.String("reason", d.Reason.String()), slog.Uint64("connection", uint64(d.Conn)), slog.Any("rows", rows))
 }
 
 // read fills in what Raw says.

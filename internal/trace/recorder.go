@@ -111,7 +111,7 @@ func (r *Recorder) Active() bool { return r.active.Load() }
 func (r *Recorder) Received(callID string) Want { return wants(r, callID, maphash.String) }
 
 // Sent is Received for a message that is about to be sent.
-func (r *Recorder) Sent(b []byte) Want { return wants(r, callIDOf(b), maphash.Bytes) }
+func (r *Recorder) Sent(b []byte) Want { return wants(r, CallIDOf(b), maphash.Bytes) }
 
 func wants[Text string | []byte](r *Recorder, callID Text, hash func(maphash.Seed, Text) uint64) (w Want) {
 	if r.memory.Load() > 0 {
@@ -143,7 +143,7 @@ func Record[Bytes string | []byte](r *Recorder, w Want, m *Message, raw Bytes) {
 	}
 	m.Raw = b
 	if w == export {
-		m.CallID = string(callIDOf(b)) // which is all that is needed
+		m.CallID = string(CallIDOf(b)) // which is all that is needed
 	} else {
 		m.read()
 	}
@@ -286,8 +286,8 @@ func (r *Recorder) Stats() Stats {
 	return s
 }
 
-// callIDOf finds the Call-ID in the bytes of a message that is about to be sent, nil when it has none.
-func callIDOf(b []byte) []byte {
+// CallIDOf finds the Call-ID in the bytes of a message that is about to be sent, nil when it has none.
+func CallIDOf(b []byte) []byte {
 	if i := bytes.Index(b, usualCallID); i >= 0 {
 		b = b[i+len(usualCallID):]
 		return bytes.TrimSpace(b[:max(0, bytes.IndexByte(b, '\n'))])

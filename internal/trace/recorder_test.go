@@ -243,7 +243,7 @@ func TestCallIDOf(t *testing.T) {
 		"SIP/2.0 200 OK\r\nCall-ID: ":                            "",
 		"":                                                       "",
 	} {
-		if got := string(callIDOf([]byte(raw))); got != want {
+		if got := string(CallIDOf([]byte(raw))); got != want {
 			t.Errorf("%q: %q, want %q", raw, got, want)
 		}
 	}
