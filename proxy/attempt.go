@@ -34,7 +34,11 @@ type attempt struct {
 // locate looks up the addresses of the branch's target.
 func (b *branch) locate() {
 	b.ctx.hold()
-	b.core().net.Locate(b.target.hop, b.whenLocated)
+	done := b.whenLocated
+	if s := b.ctx.span; s != nil {
+		done = watchLocate(s, b.target.hop, done)
+	}
+	b.core().net.Locate(b.target.hop, done)
 }
 
 func (b *branch) located(ans resolve.Answer, err error) {
@@ -72,8 +76,11 @@ func (b *branch) connect() {
 	ctx.mu.Unlock()
 	p := &ctx.plan
 	ctx.hold()
-	p.core.net.Connect(Hop{To: to, URI: b.target.hop, Reference: b.target.reference, LocalDomain: p.domain,
-		Size: p.size()}, b.whenConnected)
+	hop, done := Hop{To: to, URI: b.target.hop, Reference: b.target.reference, LocalDomain: p.domain, Size: p.size()}, b.whenConnected
+	if ctx.span != nil {
+		done = watchConnect(ctx.span, hop, done)
+	}
+	p.core.net.Connect(hop, done)
 }
 
 // exhausted ends a branch that has no address left (RFC 3261, Section 16.6 item 7). The lock is held.

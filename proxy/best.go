@@ -54,6 +54,7 @@ func rankOf(a answer) int {
 // finish sends the final response that was chosen.
 func (ctx *ResponseContext) finish(best answer, answers []answer) {
 	if best.resp != nil {
+		ctx.responded(best.status)
 		best.attempt.forward(best.resp, best.status, answers)
 		return
 	}
@@ -69,6 +70,7 @@ func (ctx *ResponseContext) finish(best answer, answers []answer) {
 		c.Status, c.Reason = 500, ""
 		err = &c
 	}
+	ctx.responded(err.Status)
 	ctx.plan.core.reject(ctx.tx, ctx.plan.req, ctx.plan.domain, err)
 }
 

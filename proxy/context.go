@@ -19,6 +19,7 @@ type ResponseContext struct {
 	plan    plan
 	invite  bool
 	started time.Time
+	span    Span   // nil: nobody follows the request
 	back    []byte // parameters with a dialog token for requests that come back to the sender; empty for none
 
 	// users counts who may still touch the context: whoever runs in it, client transactions that may say more, look-ups
@@ -99,6 +100,10 @@ func (ctx *ResponseContext) hold() { ctx.users.Add(1) }
 func (ctx *ResponseContext) drop() {
 	if ctx.users.Add(-1) > 0 {
 		return
+	}
+	if ctx.span != nil {
+		ctx.span.End()
+		ctx.span = nil
 	}
 	ctx.mu.Lock()
 	if !ctx.final || ctx.running != 0 {

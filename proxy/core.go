@@ -36,6 +36,8 @@ type Config struct {
 	Forwarded func(d time.Duration)
 	// MeasureOneIn is of how many requests one is measured for Forwarded, chosen by chance. Default 1: each.
 	MeasureOneIn int
+	// Trace is asked of each request whether it is followed: it returns what is told of it, or nil. nil: none is.
+	Trace func(req *sip.Message, src *transaction.Source) Span
 	// Logger gets a line for what an operator may want to follow. Default: none.
 	Logger *slog.Logger
 }
@@ -48,6 +50,7 @@ type Core struct {
 	maxBreadth int
 	recurse    bool
 	forwarded  func(time.Duration)
+	trace      func(*sip.Message, *transaction.Source) Span
 	oneIn      uint32
 	log        *slog.Logger
 
@@ -62,7 +65,7 @@ type Core struct {
 func New(cfg Config) *Core {
 	c := &Core{
 		net: cfg.Network, layer: cfg.Transactions, timerC: cfg.TimerC, maxBreadth: cfg.MaxBreadth,
-		recurse: cfg.RecurseRedirects, forwarded: cfg.Forwarded, oneIn: uint32(max(cfg.MeasureOneIn, 1)),
+		recurse: cfg.RecurseRedirects, forwarded: cfg.Forwarded, trace: cfg.Trace, oneIn: uint32(max(cfg.MeasureOneIn, 1)),
 		log: cfg.Logger, seed: maphash.MakeSeed(),
 	}
 	if c.timerC <= minTimerC {
@@ -110,9 +113,13 @@ func (c *Core) Request(tx *transaction.Server, req *sip.Message, src *transactio
 	}
 	c.stats.requests.count(req.Method())
 	ctx := c.newContext(tx, started)
+	if c.trace != nil {
+		ctx.span = c.trace(req, src)
+	}
 	p := &ctx.plan
 	switch err := c.newPlan(p, req, src); {
 	case err != nil:
+		ctx.responded(err.Status)
 		c.reject(tx, req, p.domain, err)
 	case p.local:
 		c.answer(tx, p)

@@ -71,6 +71,7 @@ func (a *attempt) provisionalResponse(resp *sip.Message, status int) {
 	forward := status > 100 && ctx.invite && !ctx.final && !a.over
 	ctx.mu.Unlock()
 	if forward && viaCount(resp) >= 2 {
+		ctx.responded(status)
 		a.forward(resp, status, nil)
 	}
 }
@@ -97,6 +98,7 @@ func (a *attempt) success(ctx *ResponseContext, client *transaction.Client, resp
 		ctx.release()
 	}
 	if first || ctx.invite {
+		ctx.responded(status)
 		a.forward(resp, status, nil)
 	}
 	cancelAll(pending, reasons)

@@ -56,6 +56,11 @@ func (c *serveCommand) Run() error {
 	if cfg.Admin.Listen.IsValid() {
 		steer.times.Watch(&opts)
 	}
+	stopSpans, err := followRequests(cfg, &opts)
+	if err != nil {
+		return &settingsError{cfg.File, err}
+	}
+	defer stopSpans()
 	n, err := node.New(cfg, opts)
 	if err != nil {
 		return &settingsError{cfg.File, err}

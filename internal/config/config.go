@@ -259,7 +259,7 @@ func defaults() *Config {
 		}},
 		SCTP:  SCTP{Provider: "auto", UDPPort: 9899, TLSStreams: 1, Ping: 6 * time.Second, Retransmissions: 5},
 		Log:   Log{Level: slog.LevelInfo},
-		Trace: Trace{Memory: 4 << 20},
+		Trace: Trace{Memory: 4 << 20, OTLP: OTLP{Ratio: 0.01}},
 		Limits: Limits{
 			Connections:             65536,
 			ConnectionsPerSource:    49152,

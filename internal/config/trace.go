@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"net/netip"
+	"net/url"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,6 +18,16 @@ type Trace struct {
 	ShowCredentials bool
 	// HEP says where copies of all messages go.
 	HEP HEP
+	// OTLP says who is told how requests go.
+	OTLP OTLP
+}
+
+// OTLP is a collector of OpenTelemetry, which spans are posted to.
+type OTLP struct {
+	// To is a URL. Empty: there is none.
+	To string
+	// Ratio is of how many requests one is followed, above 0 and up to 1.
+	Ratio float64
 }
 
 // HEP is a collector of messages, to which they are sent by HEP version 3 over UDP.
@@ -46,7 +58,45 @@ func (v value) readTrace(t *Trace) {
 			t.ShowCredentials = word == "show"
 		}},
 		{"hep", func(v value) { v.readHEP(&t.HEP) }},
+		{"otlp", func(v value) { v.readOTLP(&t.OTLP) }},
 	})
+}
+
+// readOTLP reads a collector of spans: its URL, alone or with the ratio.
+func (v value) readOTLP(o *OTLP) {
+	if v.node.Kind != yaml.MappingNode {
+		v.readOTLPURL(o)
+		return
+	}
+	v.fields([]field{
+		{"to", func(v value) { v.readOTLPURL(o) }},
+		{"ratio", func(v value) {
+			if s, ok := v.text(); ok {
+				r, err := strconv.ParseFloat(s, 64)
+				if err != nil || !(r > 0 && r <= 1) {
+					v.problem("%q is not above 0 and up to 1: give the part of the requests that is followed, such as 0.01", s)
+					return
+				}
+				o.Ratio = r
+			}
+		}},
+	})
+	if v.r.lines[v.key+".to"] == 0 {
+		v.problem("it has no address: add `to: http://127.0.0.1:4318/v1/traces`")
+	}
+}
+
+func (v value) readOTLPURL(o *OTLP) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		v.problem("%q is no URL that spans can be posted to: write it as http://127.0.0.1:4318/v1/traces", s)
+		return
+	}
+	o.To = s
 }
 
 // readHEP reads a collector: its address, alone or with what else is said to it.

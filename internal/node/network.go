@@ -76,7 +76,7 @@ func (w network) Connect(h proxy.Hop, done func(proxy.Flow, error)) {
 // dial has the transport make a connection.
 func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, error)) {
 	hop.Reference = strings.Clone(hop.Reference) // it may be part of a request
-	traced, why := w.watched(), transport.Explanation{}
+	traced, why := w.followed || w.watched(), transport.Explanation{}
 	if traced {
 		why = w.net.Why(hop)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/tandem-sip/tandem/internal/trace"
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/transaction"
 	"github.com/tandem-sip/tandem/transport"
@@ -33,6 +34,8 @@ type Options struct {
 	// Level is that of the Logger: New and Reload set it to what the configuration says. Nil: they leave it.
 	Level   *slog.LevelVar
 	Version string // of the program, for the log
+	// Trace is asked of each request whether it is followed: it returns what is told of it, or nil. Nil: none is.
+	Trace func(*sip.Message, *transaction.Source) proxy.Span
 	// Forwarded is told of one request in sixteen how long it took from its arrival to its being sent on. It must be
 	// quick. Nil: nobody, and no clock is read for it.
 	Forwarded func(time.Duration)
@@ -60,6 +63,8 @@ type Node struct {
 
 	trace   *trace.Recorder
 	exports exports
+
+	followed bool // Options.Trace may ask for decisions
 
 	flows flows // what requests were sent over of late
 
@@ -93,6 +98,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	}
 	n := &Node{log: log, level: opts.Level, lookedUp: opts.LookedUp, lookups: make(chan struct{}, maxLookups)}
 	n.bySource, n.byIdentity = newShares[netip.Addr](cfg.Limits.TransactionsPerSource), newShares[string](cfg.Limits.TransactionsPerIdentity)
+	n.followed = opts.Trace != nil
 	n.trace = trace.New(traceConfig(cfg))
 	n.pairs = &pairs{node: n, keepers: make(map[pairKey]*keeper)}
 	s, err := newSettings(cfg, nil)
@@ -121,6 +127,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		Network:      network{n},
 		Transactions: n.layer,
 		Forwarded:    opts.Forwarded,
+		Trace:        opts.Trace,
 		MeasureOneIn: measureOneIn,
 		Logger:       log,
 	})

@@ -62,7 +62,7 @@ func (f *flow) Send(b []byte) error {
 func (f *flow) sent(b []byte, at time.Time, want trace.Want, logged bool) {
 	var why *trace.Decision
 	if f.hop.To.IsValid() && !bytes.HasPrefix(b, []byte("SIP/2.0 ")) {
-		why = f.decision()
+		why = f.Decision()
 	}
 	if logged {
 		method, _, _ := bytes.Cut(b, []byte(" "))
@@ -74,8 +74,8 @@ func (f *flow) sent(b []byte, at time.Time, want trace.Want, logged bool) {
 	}, b)
 }
 
-// decision says why a request goes over f.
-func (f *flow) decision() *trace.Decision {
+// Decision says why a request goes over f.
+func (f *flow) Decision() *trace.Decision {
 	if f.decided != nil {
 		return f.decided
 	}

@@ -90,6 +90,9 @@ func fixed(old, cfg *config.Config) (problems []config.Problem) {
 	if was, is := plainHost(old), plainHost(cfg); was != is {
 		differs("domains[0].sent_by", "%s instead of %s, which the listeners on all addresses advertise without TLS,", orNone(is != "", is), orNone(was != "", was))
 	}
+	if old.Trace.OTLP != cfg.Trace.OTLP {
+		differs("trace.otlp", "who is told of spans")
+	}
 	if old.Log.JSON != cfg.Log.JSON {
 		differs("log.format", "the format of the log")
 	}
