@@ -47,7 +47,8 @@ func start(t *testing.T, settings string, env ...string) *server {
 	s.cmd.Env = append(os.Environ(), env...)
 	r, w := io.Pipe()
 	s.cmd.Stderr = w
-	t.Cleanup(func() { w.Close() })
+	// Whoever waits for a line of a process that was ended, or of a test that is over, is told that none comes.
+	context.AfterFunc(ctx, func() { w.Close() })
 	s.lines = bufio.NewScanner(r)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
