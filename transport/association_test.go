@@ -81,9 +81,7 @@ func TestSCTPPair(t *testing.T) {
 		if back.f.ID() == got.src.Flow.ID() {
 			t.Error("a request takes the association that the peer opened")
 		}
-		if n := len(a.Connections()); n != 2 {
-			t.Errorf("%d associations", n)
-		}
+		eventually(t, "each side has opened one", func() bool { return len(a.Connections()) == 2 })
 	})
 	if again := a.must(Hop{To: resolved(sipaddr.SCTP, b.at(sipaddr.SCTP))}); again.f.ID() != there.f.ID() {
 		t.Error("a second association for the same way")
