@@ -130,16 +130,18 @@ func checkCommands(name, text string) []finding {
 	return found
 }
 
-// TestCommands holds that each block of commands in the README is run, or says why not.
+// TestCommands holds that each block of commands in the README and the page on deployment is run, or says why not.
 func TestCommands(t *testing.T) {
-	text, err := fs.ReadFile(repository(t), "README.md")
-	if err != nil {
-		t.Fatal(err)
+	for _, page := range []string{"README.md", "docs/deploy.md"} {
+		text, err := fs.ReadFile(repository(t), page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), runMark) {
+			t.Error(page + ": no block of commands is marked with " + runMark)
+		}
+		report(t, checkCommands(page, string(text)))
 	}
-	if !strings.Contains(string(text), runMark) {
-		t.Error("README.md: no block of commands is marked with " + runMark)
-	}
-	report(t, checkCommands("README.md", string(text)))
 }
 
 // locks are the locks that the product declares, as "room.Type.field" or "room.variable", and where.

@@ -37,6 +37,9 @@ func beside(t *testing.T, dir, authority string, certificates ...[]string) {
 	if err := devca.Write(dir, "Test CA", certificates...); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, authority)), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Rename(filepath.Join(dir, "ca.pem"), filepath.Join(dir, authority)); err != nil {
 		t.Fatal(err)
 	}
