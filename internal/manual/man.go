@@ -45,8 +45,8 @@ func (b *Book) Pages() []Page {
 // page begins one.
 func (b *Book) page(name, section, summary string) *roff {
 	r := new(roff)
-	fmt.Fprintf(r, ".TH %s %s %s %s %s\n", quoted(strings.ToUpper(name)), section, b.Date.UTC().Format(time.DateOnly),
-		quoted(b.App.Name+" "+b.Version), quoted("Manual of "+b.App.Name))
+	r.raw(fmt.Sprintf(".TH %s %s %s %s %s\n", quoted(strings.ToUpper(name)), section, b.Date.UTC().Format(time.DateOnly),
+		quoted(b.App.Name+" "+b.Version), quoted("Manual of "+b.App.Name)))
 	r.raw(".nh\n.ad l\n")
 	r.heading("NAME")
 	r.line(name + ` - ` + strings.TrimSuffix(summary, "."))
@@ -66,7 +66,7 @@ func (b *Book) end(r *roff, also []string) []byte {
 			comma = ""
 		}
 		title, section, _ := strings.Cut(name, "(")
-		fmt.Fprintf(r, ".BR %s (%s%s\n", escape(title), section, comma)
+		r.raw(".BR " + escape(title) + " (" + section + comma + "\n")
 	}
 	return r.Bytes()
 }

@@ -1,9 +1,7 @@
 package manual
 
 import (
-	"bufio"
 	_ "embed"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -32,13 +30,14 @@ func Script(shell string) (string, bool) {
 // Print writes a completion as the scripts read it: a line with its kind, and one for each word, with a tab before its
 // help.
 func (c Completion) Print(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, c.Kind)
+	out := new(strings.Builder)
+	out.WriteString(c.Kind + "\n")
 	for _, word := range c.Words {
 		help, _, _ := strings.Cut(word.Help, ". ")
-		fmt.Fprintf(out, "%s%s\t%s\n", c.Prefix, oneLine(word.Text), oneLine(strings.TrimSuffix(help, ".")))
+		out.WriteString(c.Prefix + oneLine(word.Text) + "\t" + oneLine(strings.TrimSuffix(help, ".")) + "\n")
 	}
-	return out.Flush()
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // oneLine takes out what would be read as the end of a word, or obeyed by a terminal.
