@@ -209,7 +209,10 @@ func (l *Layer) FlowClosed(id uint64, err error) {
 func (c *Client) stepFor(ev event, now instant, resp *sip.Message, cause error) (w clientWork) {
 	w.acts = c.step(ev, now)
 	w.flow, w.gone = c.path.flow, c.path.gone
-	w.ack, w.canceler, w.resp = c.ack, c.canceler, resp
+	w.resp = resp
+	if w.acts&(sendAck|sendCancel) != 0 {
+		w.ack, w.canceler = c.ack, c.canceler
+	}
 	if w.acts&sendRequest != 0 {
 		w.again = takeBuffer()
 		*w.again = append((*w.again)[:0], c.sent...)

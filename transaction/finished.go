@@ -17,6 +17,8 @@ type finished struct {
 	over   uint8 // client: the transport
 	// repeats: the last response is kept, for requests that come again.
 	repeats bool
+
+	_ [8]byte // to a whole line of the processor's cache, as chunks have room for
 }
 
 // The timers that finished transactions wait for, each with a ring.
@@ -59,6 +61,7 @@ const (
 // the order in which they came, and none has to be found to be taken out.
 type ring struct {
 	chunks     []*ringChunk
+	last       *ringChunk // of chunks; meaningless while there is none
 	spare      *ringChunk
 	head, tail uint32 // positions of the first and behind the last; both count on, and wrap around
 }
@@ -106,9 +109,9 @@ func (r *ring) push(f finished, shares [2]*Share, late any) (position uint32) {
 		if r.spare = nil; c == nil {
 			c = &ringChunk{transactions: new([ringChunkSize]finished)}
 		}
-		r.chunks = append(r.chunks, c)
+		r.chunks, r.last = append(r.chunks, c), c
 	}
-	c := r.chunks[len(r.chunks)-1]
+	c := r.last
 	c.transactions[at] = f
 	if c.shares == nil && shares != [2]*Share{} {
 		c.shares = new([ringChunkSize][2]*Share)
