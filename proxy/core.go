@@ -31,6 +31,8 @@ type Config struct {
 	// DialogKey is the secret that dialog tokens are signed with. Default: a random one, so that dialogs of
 	// strangers do not survive a restart, and no other node knows them. At least 16 bytes are wise.
 	DialogKey []byte
+	// DialogKeyBefore is a secret whose tokens are good as well: that of a Core which this one follows. Default: none.
+	DialogKeyBefore []byte
 	// Forwarded is told how long each request took from the User's call to its being sent, with looking up and
 	// dialing. It must be quick. nil: nobody.
 	Forwarded func(d time.Duration)
@@ -85,8 +87,18 @@ func New(cfg Config) *Core {
 	if len(cfg.Rules.DialogKey) == 0 {
 		cfg.Rules.DialogKey = key
 	}
+	if len(cfg.DialogKeyBefore) > 0 {
+		c.rules.Store(&ruleSet{keys: (*keyring)(nil).turn(cfg.DialogKeyBefore)})
+	}
 	c.Update(cfg.Rules)
 	return c
+}
+
+// DialogKeys returns the secrets that dialog tokens are good by: the one in force, and the one before it, nil when
+// there was none. They must not be changed.
+func (c *Core) DialogKeys() (now, before []byte) {
+	k := c.rules.Load().keys
+	return k.key, k.keyBefore
 }
 
 // Update puts other rules in place. Requests that are under way keep those that they began with.

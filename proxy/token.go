@@ -51,6 +51,8 @@ type keyring struct {
 	key    []byte
 	now    *signer
 	before *signer // of the key that was in force before; nil: there was none
+
+	keyBefore []byte // what before is made of
 }
 
 // turn returns the keyring with another key in force, if that is one. k may be nil for the first.
@@ -61,7 +63,7 @@ func (k *keyring) turn(key []byte) *keyring {
 	case len(key) == 0 || bytes.Equal(key, k.key):
 		return k
 	}
-	return &keyring{key: bytes.Clone(key), now: newSigner(key), before: k.now}
+	return &keyring{key: bytes.Clone(key), now: newSigner(key), before: k.now, keyBefore: k.key}
 }
 
 // valid reports whether a claim is one of ours and allows a request with that Call-ID to go to a next hop.

@@ -204,3 +204,39 @@ func (s *shard) findClient(id digest, method method) matched {
 		}
 	}
 }
+
+// Knows reports whether there is a transaction that m belongs to: one that a response answers, or a request that is
+// known already, or that m acknowledges or cancels. It changes nothing.
+func (l *Layer) Knows(m *sip.Message, src *Source) bool {
+	if !m.IsRequest() {
+		via, err := m.TopVia()
+		cseq, err2 := m.CSeq()
+		if err != nil || err2 != nil {
+			return false
+		}
+		id := l.clientID(via.Branch)
+		sh := l.shard(id)
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		return sh.findClient(id, l.methodOf(cseq.Method)).ref != 0
+	}
+	k, ok := l.keyOf(m, src)
+	if !ok {
+		return false
+	}
+	sh := l.shard(k.id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var found matched
+	switch m.Method() {
+	case sip.MethodAck:
+		found, _ = sh.findServer(&k, methodInvite, true)
+	case sip.MethodCancel:
+		if found, _ = sh.findServer(&k, methodCancel, false); found.ref == 0 {
+			found, _ = sh.findServer(&k, 0, false)
+		}
+	default:
+		found, _ = sh.findServer(&k, l.methodOf(m.Method()), false)
+	}
+	return found.ref != 0
+}

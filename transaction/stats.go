@@ -198,3 +198,17 @@ func (l *Layer) Drain(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Wait waits until no transaction is outstanding, or ctx is done. New requests are taken meanwhile.
+func (l *Layer) Wait(ctx context.Context) error {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for l.Outstanding(0) > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		}
+	}
+	return nil
+}

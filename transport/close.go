@@ -73,12 +73,20 @@ func (c *Conn) drain() bool {
 	if outstanding == nil {
 		return true
 	}
-	end := time.Now().Add(c.t.cfg.DrainTimeout)
+	begun := time.Now()
+	end := begun.Add(c.t.cfg.DrainTimeout)
 	pause := 5 * time.Millisecond
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	// It begins with a pause, for a request may have found the connection and not been sent yet.
 	for first := true; (first || outstanding(c.id) > 0) && time.Now().Before(end); first = false {
+		hold := c.t.handing.Load() && time.Since(begun)%holdEvery < holdFor
+		if c.held.on.Load() && !hold {
+			c.letPass()
+		} else if hold {
+			c.held.on.Store(true)
+			pause = holdLook
+		}
 		select {
 		case <-timer.C:
 		case <-c.dead:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 
@@ -67,6 +68,9 @@ type Config struct {
 	// Listen has the listen addresses. Dialed connections use the IP address of the first one of
 	// their transport and address family.
 	Listen []Listen
+	// Inherit returns the socket of a listen address when there is one already, and nil when it is to be opened. The
+	// file is closed here. Nil: all are opened.
+	Inherit func(Listen) *os.File
 	// Domains has the served domains. Without any there is no TLS. The first is used by clients
 	// that name none.
 	Domains []Domain

@@ -83,6 +83,8 @@ type Conn struct {
 	// instead says which connection is to be used in its place; nil: none.
 	instead atomic.Pointer[settlement]
 
+	held heldBack // which guards itself
+
 	// quiet is owned by the goroutine of watch.
 	quiet quiet
 	rest  rest

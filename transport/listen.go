@@ -34,7 +34,7 @@ func (t *Transport) listenStreamLocked(i int, l Listen) error {
 	if l.Addr.Addr().Is6() && !l.Addr.Addr().Is4In6() {
 		network = "tcp6"
 	}
-	tcp, err := net.ListenTCP(network, net.TCPAddrFromAddrPort(l.Addr))
+	tcp, err := t.listenTCP(l, network)
 	if err != nil {
 		return err
 	}
@@ -77,6 +77,12 @@ func (l *listener) accept() {
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) { // Pause
+				if !t.waitPaused() {
+					return
+				}
+				continue
 			}
 			t.count.acceptErrors.Add(1)
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)

@@ -19,6 +19,7 @@ type descriptor struct{}
 
 func (*descriptor) deadline(time.Time) bool { return false }
 func (*descriptor) close() bool             { return false }
+func (*descriptor) quit()                   {}
 
 func (*Transport) startLoops() []*loop { return nil }
 func stopLoops([]*loop)                {}

@@ -112,7 +112,8 @@ func (c *Conn) handle() error {
 	ping := false
 	var err error
 	for err == nil && len(rest) > 0 {
-		if c.State() >= Closing {
+		state := c.State()
+		if state >= Closing {
 			rest = nil // RFC 5923, Section 8.3: discard
 			break
 		}
@@ -155,6 +156,9 @@ func (c *Conn) handle() error {
 				c.unanswered.Store(0)
 			}
 			c.t.count.messagesIn.Add(1)
+			if state == Draining && c.holdBack(unit) {
+				continue
+			}
 			c.deliver(unit)
 		}
 	}

@@ -33,6 +33,9 @@ type Transport struct {
 	count     counters
 	batch     batch
 	decided   decisions
+	paused    atomic.Pointer[pause]             // while the listeners stand still
+	divert    atomic.Pointer[func(Packet) bool] // nil: every datagram is ours
+	handing   atomic.Bool                       // a successor has the listeners: closing holds new requests back
 
 	refusedClients, refusedServers lately
 
@@ -189,16 +192,24 @@ func (t *Transport) Drain(ctx context.Context) error {
 		t.closeListenersLocked(false)
 	}
 	t.mu.Unlock()
+	return t.drainThose(ctx, false)
+}
+
+// drainThose begins to close connections and waits until none of them is left.
+func (t *Transport) drainThose(ctx context.Context, accepted bool) error {
 	for {
 		t.mu.Lock()
-		changed, left := t.changed, len(t.conns)
+		changed, left := t.changed, 0
 		conns := t.connsLocked()
 		t.mu.Unlock()
+		for _, c := range conns {
+			if !accepted || c.direction == alias.Accepted {
+				c.beginClose(nil)
+				left++
+			}
+		}
 		if left == 0 {
 			return nil
-		}
-		for _, c := range conns {
-			c.beginClose(nil)
 		}
 		select {
 		case <-changed:

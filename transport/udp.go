@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -39,7 +40,7 @@ func (t *Transport) listenUDPLocked(i int, l Listen) error {
 	if l.Addr.Addr().Is6() && !l.Addr.Addr().Is4In6() {
 		network = "udp6"
 	}
-	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(l.Addr))
+	conn, err := t.listenUDP(l, network)
 	if err != nil {
 		return err
 	}
@@ -67,11 +68,13 @@ func (s *udpSocket) readLoop() {
 	for {
 		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
+			if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) && !s.t.waitPaused() {
 				return
 			}
-			s.t.count.datagramErrs.Add(1)
-			continue // an ICMP error for something that was sent
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				s.t.count.datagramErrs.Add(1) // an ICMP error for something that was sent
+			}
+			continue
 		}
 		s.datagram(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 	}
@@ -97,6 +100,16 @@ func (s *udpSocket) datagram(b []byte, from netip.AddrPort) {
 		t.malformed(m, err, src)
 		return
 	}
+	if divert := t.divert.Load(); divert != nil && (*divert)(Packet{Bytes: b, From: from, Local: s.ep.listen, Message: m, Source: src}) {
+		m.Release()
+		return
+	}
+	s.message(m, src)
+}
+
+// message gives a message to the handler.
+func (s *udpSocket) message(m *sip.Message, src *Source) {
+	t := s.t
 	if !m.IsRequest() && !t.expected(m, s.ep) {
 		m.Release()
 		return
@@ -121,6 +134,13 @@ func (s *udpSocket) source(from netip.AddrPort) *Source {
 	if src := *slot; src != nil && src.Remote == from {
 		return src
 	}
+	src := s.newSource(from)
+	*slot = src
+	return src
+}
+
+// newSource makes the Source of an address.
+func (s *udpSocket) newSource(from netip.AddrPort) *Source {
 	src := &Source{
 		Flow:      Flow{sock: s, to: from},
 		Remote:    from,
@@ -130,7 +150,6 @@ func (s *udpSocket) source(from netip.AddrPort) *Source {
 	if s.t.cfg.Judge != nil {
 		src.User = s.t.cfg.Judge(ConnInfo{Transport: sipaddr.UDP, Remote: from, Local: s.ep.listen})
 	}
-	*slot = src
 	return src
 }
 
@@ -166,6 +185,7 @@ func (s *udpSocket) writeBlocking(b []byte, to netip.AddrPort) error {
 // close sends what waits and closes the socket, whoever waits for it.
 func (s *udpSocket) close() {
 	s.flush()
+	s.own.quit() // what another process has too, a loop would else be told of for ever
 	if !s.own.close() {
 		_ = s.conn.Close()
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"syscall"
 
 	"github.com/tandem-sip/tandem/internal/config"
-	"github.com/tandem-sip/tandem/internal/node"
 )
 
 // serveCommand runs the proxy.
@@ -24,7 +22,7 @@ type serveCommand struct {
 
 // Help is shown by `tandem serve --help`.
 func (*serveCommand) Help() string {
-	return `SIGTERM and SIGINT let the transactions that there are come to their end and stop; a second one stops at once. SIGHUP reads the configuration again and puts it into force while calls go on; when something is wrong with it, or it changes what cannot be changed while running, the log says so and nothing changes. Under systemd, readiness and reloads are told by sd_notify.
+	return `SIGTERM and SIGINT let the transactions that there are come to their end and stop; a second one stops at once. SIGHUP reads the configuration again and puts it into force while calls go on; when something is wrong with it, or it changes what cannot be changed while running, the log says so and nothing changes. SIGUSR2 upgrades in place: the program is started again, takes the listeners over, and this process ends when what it has begun is done. Under systemd, readiness, reloads and upgrades are told by sd_notify, the watchdog is served, and sockets that systemd listens on are used.
 
 Example:
 
@@ -34,51 +32,38 @@ Example:
 // errStopped says that transactions were cut off because somebody was in a hurry.
 var errStopped = errors.New("serve: stopped at once by a second signal")
 
-// Run serves until a signal ends it.
+// Run serves until a signal ends it, or another process has taken over.
 func (c *serveCommand) Run() error {
 	// The signals are taken first, so that none of them can end the process half-way up.
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, upgradeSignal)
 	defer signal.Stop(signals)
 
+	in, err := inherit()
+	if err != nil {
+		return err
+	}
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
+	s := &service{command: c, signals: signals, manager: newManager(), steer: newSteering()}
 	level := new(slog.LevelVar)
 	level.Set(cfg.Log.Level)
-	log := newLogger(cfg.Log.JSON, level, os.Stderr)
-	c.greet(cfg, log)
-	c.collector.apply(cfg.Memory, log)
+	s.log = newLogger(cfg.Log.JSON, level, os.Stderr)
+	c.greet(cfg, s.log)
+	c.collector.apply(cfg.Memory, s.log)
 	defer c.collector.release()
-	steer := newSteering()
-	opts := node.Options{Logger: log, Level: level, Version: version()}
-	if cfg.Admin.Listen.IsValid() {
-		steer.times.Watch(&opts)
-	}
-	stopSpans, err := followRequests(cfg, &opts)
+	stopSpans, err := s.build(cfg, level, in)
 	if err != nil {
-		return &settingsError{cfg.File, err}
-	}
-	defer stopSpans()
-	n, err := node.New(cfg, opts)
-	if err != nil {
-		return &settingsError{cfg.File, err}
-	}
-	if err := n.Open(); err != nil {
 		return err
 	}
-	for _, l := range n.Listening() {
-		log.Info("listening", "on", l.String())
+	defer stopSpans()
+	if err := s.open(in); err != nil {
+		return errors.Join(err, s.node.Close())
 	}
-	stopAdmin, err := steer.serveAdmin(n, log)
-	if err != nil {
-		return errors.Join(err, n.Close())
-	}
-	defer stopAdmin()
-	log.Info("serving", "version", version(), "config", cfg.File)
-	notify("READY=1")
-	return c.serve(n, log, signals, steer)
+	defer s.stopAdmin()
+	return s.serve(in)
 }
 
 // load reads the configuration.
@@ -113,76 +98,4 @@ func newLogger(json bool, level slog.Leveler, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// serve runs the node until a signal, an operator or a failure ends it.
-func (c *serveCommand) serve(n *node.Node, log *slog.Logger, signals <-chan os.Signal, steer *steering) error {
-	defer close(steer.stopped)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	// Ends when ctx does, or the node fails; this function waits for it.
-	go func() { ended <- n.Run(ctx) }()
-	rested := make(chan struct{})
-	// Ends when ctx does; this function waits for it.
-	go func() { defer close(rested); c.collector.rest(ctx) }()
-	defer func() { stop(); <-rested }()
-	var cause string
-	for cause == "" {
-		select {
-		case err := <-ended:
-			return errors.Join(err, n.Close())
-		case done := <-steer.reload:
-			done <- c.reload(n, log)
-		case <-steer.drain:
-			cause = "drain"
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				_ = c.reload(n, log) // which has logged it
-				continue
-			}
-			cause = s.String()
-		}
-	}
-	notify("STOPPING=1")
-	log.Info("stopping: no new transactions are taken", "signal", cause, "deadline", n.Config().Timers.Drain.String())
-	drained := drain(n, log, signals, steer)
-	stop()
-	if err := errors.Join(<-ended, n.Close()); err != nil {
-		// It serves no more, which was the aim: nothing has failed.
-		log.Warn("stopping", "err", err)
-	}
-	if drained == nil {
-		log.Info("stopped")
-	}
-	return drained
-}
-
-// drain waits until the node's transactions have ended, the deadline has passed, or a second signal
-// has come, which is an error.
-func drain(n *node.Node, log *slog.Logger, signals <-chan os.Signal, steer *steering) error {
-	ctx, cancel := context.WithTimeout(context.Background(), n.Config().Timers.Drain)
-	defer cancel()
-	drained := make(chan error, 1)
-	// Ends when the node has drained or ctx is done; this function waits for it.
-	go func() { drained <- n.Drain(ctx) }()
-	for {
-		select {
-		case err := <-drained:
-			if err != nil {
-				log.Warn("not all transactions ended in time", "err", err)
-			}
-			return nil
-		case done := <-steer.reload:
-			done <- errStopping
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				continue
-			}
-			cancel()
-			if err := <-drained; err != nil {
-				log.Warn("not all transactions ended", "err", err)
-			}
-			return errStopped
-		}
-	}
 }

@@ -3,25 +3,31 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"sync"
 
 	"github.com/tandem-sip/tandem/internal/admin"
 	"github.com/tandem-sip/tandem/internal/metrics"
-	"github.com/tandem-sip/tandem/internal/node"
 )
 
 // steering carries what operators ask for over the admin API to the one goroutine that serves, where it is done in
 // turn with what signals ask for.
 type steering struct {
-	reload  chan chan error // each is told what became of its reload
-	drain   chan struct{}   // holds one
-	stopped chan struct{}   // closed when nobody listens any more
+	reload  chan chan error    // each is told what became of its reload
+	upgrade chan chan upgraded // the same
+	drain   chan struct{}      // holds one
+	stopped chan struct{}      // closed when nobody listens any more
 
 	times metrics.Times // how long things take, for as long as there is somebody to ask
 }
 
+// upgraded is what became of an upgrade.
+type upgraded struct {
+	pid int
+	err error
+}
+
 func newSteering() *steering {
-	return &steering{reload: make(chan chan error), drain: make(chan struct{}, 1), stopped: make(chan struct{})}
+	return &steering{reload: make(chan chan error), upgrade: make(chan chan upgraded), drain: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
 var errStopping = errors.New("the process is stopping")
@@ -39,6 +45,20 @@ func (s *steering) askReload(ctx context.Context) error {
 	}
 }
 
+// askUpgrade has another process take over, and returns its process id when it has.
+func (s *steering) askUpgrade(ctx context.Context) (int, error) {
+	done := make(chan upgraded, 1)
+	select {
+	case s.upgrade <- done:
+		u := <-done
+		return u.pid, u.err
+	case <-s.stopped:
+		return 0, errStopping
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
 // askDrain has the process stop as SIGTERM does.
 func (s *steering) askDrain() {
 	select {
@@ -47,27 +67,49 @@ func (s *steering) askDrain() {
 	}
 }
 
-// serveAdmin starts the admin API when the configuration asks for it. What it returns ends it, and waits for that.
-func (s *steering) serveAdmin(n *node.Node, log *slog.Logger) (stop func(), err error) {
-	if !n.Config().Admin.Listen.IsValid() {
-		return func() {}, nil
+// openAdmin opens the admin API when the configuration asks for it.
+func (s *service) openAdmin(in *inheritance) error {
+	s.stopAdmin = func() {}
+	cfg := s.node.Config()
+	if !cfg.Admin.Listen.IsValid() {
+		return nil
 	}
-	a := admin.New(admin.Options{Node: n, Reload: s.askReload, Drain: s.askDrain, Times: &s.times, Logger: log, Version: version()})
+	a := admin.New(admin.Options{
+		Node: s.node, Reload: s.steer.askReload, Drain: s.steer.askDrain, Upgrade: s.steer.askUpgrade,
+		Times: &s.steer.times, Inherit: in.takeAdmin(cfg.Admin.Listen.String()), Logger: s.log, Version: version(),
+	})
 	if err := a.Open(); err != nil {
-		return nil, err
+		return err
 	}
-	log.Info("admin API", "on", a.Addr().String())
+	s.admin = a
+	return nil
+}
+
+// closeAdmin closes it when it was not run.
+func (s *service) closeAdmin() error {
+	if s.admin == nil {
+		return nil
+	}
+	return s.admin.Close()
+}
+
+// runAdmin has it serve until stopAdmin is called, which waits for that.
+func (s *service) runAdmin() {
+	if s.admin == nil {
+		return
+	}
+	s.log.Info("admin API", "on", s.admin.Addr().String())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	// Ends when stop is called.
+	// Ends when stopAdmin is called.
 	go func() {
 		defer close(ended)
-		if err := a.Run(ctx); err != nil {
-			log.Error("admin API", "err", err)
+		if err := s.admin.Run(ctx); err != nil {
+			s.log.Error("admin API", "err", err)
 		}
 	}()
-	return func() {
+	s.stopAdmin = sync.OnceFunc(func() {
 		cancel()
 		<-ended
-	}, nil
+	})
 }

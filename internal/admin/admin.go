@@ -13,8 +13,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tandem-sip/tandem/internal/dashboard"
@@ -30,7 +32,12 @@ type Options struct {
 	// Drain begins to stop the process as SIGTERM does, and returns at once. Nil: it cannot be done over the API.
 	Drain func()
 	// Times are what the node was made to fill, for the metrics. Nil: they are not shown.
-	Times   *metrics.Times
+	Times *metrics.Times
+	// Upgrade starts another process in the place of this one, and returns its process id when it serves. Nil: it cannot be done
+	// over the API.
+	Upgrade func(context.Context) (pid int, err error)
+	// Inherit is the socket to listen on, when it is open already. Nil: Open opens it.
+	Inherit *os.File
 	Logger  *slog.Logger // nil: nothing is logged
 	Version string       // of the program
 }
@@ -62,8 +69,9 @@ type Server struct {
 	stopping chan struct{} // closed when streams are to end
 	page     map[string]dashboard.File
 
-	// listener is set by Open.
+	// listener and socket, which is below it, are set by Open.
 	listener net.Listener
+	socket   *net.TCPListener
 }
 
 // New makes a Server. It opens nothing.
@@ -91,7 +99,7 @@ func New(opts Options) *Server {
 // Open binds the listen address of the configuration. An error names its key in the file.
 func (s *Server) Open() error {
 	cfg := s.node.Config()
-	l, err := net.Listen("tcp", cfg.Admin.Listen.String())
+	l, err := s.listen(cfg.Admin.Listen.String())
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
@@ -100,6 +108,7 @@ func (s *Server) Open() error {
 		return fmt.Errorf("%s:%d: admin: %s: %w: give another address or port, or stop the program that has it",
 			cfg.File, cfg.Line("admin"), cfg.Admin.Listen, err)
 	}
+	s.socket, _ = l.(*net.TCPListener)
 	l = &limited{Listener: l, refused: &s.refused.full}
 	if len(cfg.Admin.Certificate.Certificate) > 0 {
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.tlsConfig})
@@ -107,6 +116,18 @@ func (s *Server) Open() error {
 	s.listener = l
 	return nil
 }
+
+// listen opens the socket, or takes the one that is there.
+func (s *Server) listen(addr string) (net.Listener, error) {
+	if f := s.opts.Inherit; f != nil {
+		defer f.Close()
+		return net.FileListener(f)
+	}
+	return net.Listen("tcp", addr)
+}
+
+// Socket returns the listening socket, for another process to have it too. Open comes before it.
+func (s *Server) Socket() (syscall.RawConn, error) { return s.socket.SyscallConn() }
 
 // Addr returns the listen address with its real port. Open comes before it.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/tandem-sip/tandem/internal/admin/api"
 	"github.com/tandem-sip/tandem/internal/config"
@@ -13,6 +14,7 @@ func (s *Server) steerRoutes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/v1/reload", summary: "Read the configuration again and put it into force. After a refusal everything is as it was.", answers: api.Status{}, serve: s.reload},
 		{method: http.MethodPost, path: "/v1/drain", summary: "Take nothing new, let the transactions end, close the connections in order, and end the process.", answers: api.Status{}, serve: s.drain},
+		{method: http.MethodPost, path: "/v1/upgrade", summary: "Start the program again, have it take the listeners over, and end this process when what it has begun is done. After a refusal this process goes on.", answers: api.Done{}, serve: s.upgrade},
 	}
 }
 
@@ -40,4 +42,16 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request, a args) *failure 
 	}
 	s.opts.Drain()
 	return s.status(w, r, a)
+}
+
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, _ args) *failure {
+	if s.opts.Upgrade == nil {
+		return refuse(http.StatusServiceUnavailable, api.Unavailable, "this process cannot be upgraded in place")
+	}
+	pid, err := s.opts.Upgrade(r.Context())
+	if err != nil {
+		return refuse(http.StatusConflict, api.Conflict, "this process goes on: "+err.Error())
+	}
+	writeJSON(w, http.StatusOK, api.Done{Result: "process " + strconv.Itoa(pid) + " has taken over"})
+	return nil
 }

@@ -119,7 +119,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestLostConnection has the far side close its connections: each is dialed again, and what was lost is counted.
+// TestLostConnection has the far side close its connections: each is dialed again at once, what was not answered is sent
+// over the new one, and no request fails.
 func TestLostConnection(t *testing.T) {
 	t.Parallel()
 	peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "callee", Handle: siptest.AnswerAll})
@@ -140,7 +141,7 @@ func TestLostConnection(t *testing.T) {
 	if m := r.Messages; m.ConnectionsLost != 1 || m.ConnectionsDialed != 2 {
 		t.Errorf("%d lost and %d dialed, want 1 and 2", m.ConnectionsLost, m.ConnectionsDialed)
 	}
-	if r.Done == 0 || r.Failed == 0 || r.Done+r.Failed != r.Begun || r.Reasons["OPTIONS: no connection to the target"] == 0 {
+	if r.Done == 0 || r.Failed != 0 || r.Done != r.Begun {
 		t.Errorf("%d begun, %d done, %d failed: %v", r.Begun, r.Done, r.Failed, r.Reasons)
 	}
 }

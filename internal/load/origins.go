@@ -52,9 +52,9 @@ func (g *Generator) connect(ctx context.Context) error {
 // carryOn carries one connection to the target, and those that follow it. o is nil when it did not come about.
 func (g *Generator) carryOn(ctx context.Context, number int, at place, o *origin) {
 	for {
-		if o != nil {
+		for o != nil {
 			g.carry(o.path.conn, &o.place)
-			g.lost(o)
+			o = g.follow(ctx, number, o)
 		}
 		select {
 		case <-ctx.Done():
@@ -85,17 +85,70 @@ func (g *Generator) dialOrigin(ctx context.Context, number int, at place) (*orig
 	return o, nil
 }
 
-// lost takes an origin out whose connection has ended.
-func (g *Generator) lost(o *origin) {
+// follow dials the connection that takes the place of one that has ended. What is to be sent meanwhile waits for it, and
+// requests that nothing was heard of are sent over it again: RFC 5923, Section 8.3. It returns nil when it does not come
+// about, and the origin is out then.
+func (g *Generator) follow(ctx context.Context, number int, o *origin) *origin {
+	next := &origin{place: o.place, host: o.host, path: path{conn: newConn(nil)}}
+	if !g.replace(o, next) || ctx.Err() != nil {
+		g.drop(o.path.conn)
+		g.out(next)
+		return nil
+	}
 	g.drop(o.path.conn)
+	c, err := g.dial(ctx, number)
+	if err != nil {
+		if ctx.Err() == nil {
+			g.noConnection(err)
+		}
+		g.out(next)
+		return nil
+	}
+	next.path.conn.conn = c.conn // which nobody has looked at yet
+	if !g.keep(next.path.conn) {
+		g.out(next)
+		return nil
+	}
+	g.count(func(n *Counters) { n.ConnectionsDialed++ })
+	return next
+}
+
+// replace has calls made over another origin from now on, and moves those there that were made over the old one. It
+// reports false when the end has come.
+func (g *Generator) replace(o, next *origin) bool {
 	g.mu.Lock()
 	ended := g.ended
 	g.mu.Unlock()
 	e := g.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.origins = slices.DeleteFunc(e.origins, func(other *origin) bool { return other == o })
-	if !ended {
-		e.counters.ConnectionsLost++
+	if i := slices.Index(e.origins, o); i >= 0 {
+		e.origins[i] = next
 	}
+	if ended {
+		return false
+	}
+	e.counters.ConnectionsLost++
+	for _, c := range e.calls {
+		l := &c.legs[callerSide]
+		if l.path.conn != o.path.conn {
+			continue
+		}
+		l.path = next.path
+		for _, t := range []*clientTx{&l.inv, &l.req} {
+			if t.state == trying && !c.over && next.path.conn.put(t.raw) {
+				e.counters.Repeated++
+			}
+		}
+	}
+	next.path.conn.rouse()
+	return true
+}
+
+// out takes an origin out that has no connection.
+func (g *Generator) out(o *origin) {
+	e := g.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.origins = slices.DeleteFunc(e.origins, func(other *origin) bool { return other == o })
 }

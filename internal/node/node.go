@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,10 @@ type Options struct {
 	// handshake took that succeeded, with connecting when it was dialed. They must be quick. Nil: nobody.
 	LookedUp  func(time.Duration)
 	Handshook func(alias.Direction, time.Duration)
+	// Inherit returns the socket of a listen address that is open already, as transport.Config has it. Nil: none is.
+	Inherit func(transport.Listen) *os.File
+	// Heritage is what another process knew that this one follows. Nil: there was none.
+	Heritage *Heritage
 }
 
 // Node is one running proxy. Its methods may be called from any goroutine.
@@ -77,7 +82,8 @@ type Node struct {
 	reloadsRefused    atomic.Uint64
 	loaded            atomic.Int64 // when the configuration in force was, Unix time in nanoseconds
 
-	lookedUp func(time.Duration) // or nil
+	lookedUp func(time.Duration)  // or nil
+	heir     atomic.Pointer[heir] // of the process before this one, while that needs it
 
 	lookups chan struct{} // bounds the look-ups in progress
 	pending sync.WaitGroup
@@ -105,10 +111,13 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, keyBefore := opts.Heritage.keys(cfg)
+	s.former = opts.Heritage.formerHosts(cfg)
 	n.inForce.Store(s)
 	n.loaded.Store(time.Now().UnixNano())
 	wireConfig := n.transportConfig(s)
 	wireConfig.Handshook = opts.Handshook
+	wireConfig.Inherit = opts.Inherit
 	if n.net, err = transport.New(wireConfig); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
@@ -123,13 +132,15 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		Logger:          log,
 	})
 	n.core = proxy.New(proxy.Config{
-		Rules:        s.rules(wireConfig.Listen),
-		Network:      network{n},
-		Transactions: n.layer,
-		Forwarded:    opts.Forwarded,
-		Trace:        opts.Trace,
-		MeasureOneIn: measureOneIn,
-		Logger:       log,
+		Rules:           s.rules(wireConfig.Listen),
+		Network:         network{n},
+		Transactions:    n.layer,
+		DialogKey:       key,
+		DialogKeyBefore: keyBefore,
+		Forwarded:       opts.Forwarded,
+		Trace:           opts.Trace,
+		MeasureOneIn:    measureOneIn,
+		Logger:          log,
 	})
 	u.Core = n.core
 	if n.level != nil {
@@ -182,25 +193,14 @@ func (n *Node) Run(ctx context.Context) error {
 	n.reloading.Unlock()
 
 	n.inForce.Load().finder.Close()
+	if r := n.heir.Load(); r != nil {
+		_ = r.relay.Close()
+	}
 	n.pending.Wait()
 	stopTimers()
 	<-timersDone
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, transport.ErrClosed) {
 		return fmt.Errorf("node: %w", err)
-	}
-	return nil
-}
-
-// Drain takes no new transactions and returns when those that exist have ended and the connections are
-// closed in order (RFC 5923, Section 8.3), or ctx is done. Run goes on until its own context is done.
-func (n *Node) Drain(ctx context.Context) error {
-	n.draining.Store(true)
-	n.pairs.stop()
-	if err := n.layer.Drain(ctx); err != nil {
-		return fmt.Errorf("node: drain: %w", err)
-	}
-	if err := n.net.Drain(ctx); err != nil {
-		return fmt.Errorf("node: drain: %w", err)
 	}
 	return nil
 }

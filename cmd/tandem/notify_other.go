@@ -1,6 +1,0 @@
-//go:build !linux
-
-package main
-
-// monotonic returns nothing: there is no systemd here.
-func monotonic() string { return "" }
