@@ -82,9 +82,13 @@ type Config struct {
 	// and its answer is Source.User from then on. It is called again when Update changed the
 	// domains, and for each source address over UDP, as often as it is seen anew. Nil: no answer.
 	Judge func(ConnInfo) any
-	// Refused is told of each accepted connection whose client showed a certificate that is not believed: where it came
-	// from, the names in the certificate, which are proved by nothing, and why. It must be quick. Nil: nobody is told.
+	// Refused is told of each accepted connection whose TLS handshake failed: where it came from, and why. Where that is
+	// a certificate that is not believed, names are those in it, which are proved by nothing. It must be quick. Nil:
+	// nobody is told.
 	Refused func(at netip.AddrPort, names []string, err error)
+	// Alerted is told of each connection that the far end has ended by an alert of TLS (RemoteAlert), such as one
+	// that does not believe our certificate. It must be quick. Nil: nobody is told.
+	Alerted func(ConnInfo, error)
 	// Handshook is told how long each TLS handshake took that succeeded, with connecting when it was dialed. It must be
 	// quick. Nil: nobody is told.
 	Handshook func(alias.Direction, time.Duration)

@@ -228,6 +228,7 @@ func (c *Conn) serve() {
 	c.mu.Lock()
 	err = c.cause
 	c.mu.Unlock()
+	c.tellAlerted(err)
 	c.t.cfg.Logger.Debug("connection closed", "conn", uint64(c.id), "peer", c.remote, "err", err)
 	c.t.protect(func() { c.t.cfg.Handler.Closed(c.id, err) })
 }

@@ -216,9 +216,7 @@ func (t *Transport) shake(s *stream) (*handshake, *tls.Conn, error) {
 	s.gate, s.inGate, s.shake, s.blocking = nil, false, nil, false
 	if err != nil {
 		t.handshakeFailed(sh, err)
-		if sh.bad != nil && t.cfg.Refused != nil {
-			t.protect(func() { t.cfg.Refused(unmap(s.RemoteAddr()), sh.names, sh.bad) })
-		}
+		t.tellRefused(s.RemoteAddr(), sh, err)
 		return nil, nil, err
 	}
 	_ = s.SetDeadline(time.Time{})

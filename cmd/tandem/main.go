@@ -36,6 +36,7 @@ type commands struct {
 	Trace        traceCommand        `cmd:"" help:"Draw the ladder of a call, as it happens or as it was."`
 	Reload       reloadCommand       `cmd:"" help:"Have it read its configuration again."`
 	Drain        drainCommand        `cmd:"" help:"Have it finish what it has begun, and stop."`
+	LogLevel     logLevelCommand     `cmd:"" help:"Show how much it logs, or change that for a time."`
 	Upgrade      upgradeCommand      `cmd:"" help:"Have a new process take its place, with no call lost."`
 
 	Completion completionCommand `cmd:"" help:"Print what has a shell complete the command line."`

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -57,7 +58,7 @@ func newRig(t testing.TB, yaml string) *rig {
 		t.Fatal(err)
 	}
 	cfg := r.config(yaml)
-	n, err := node.New(cfg, node.Options{})
+	n, err := node.New(cfg, node.Options{Level: new(slog.LevelVar)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -335,6 +335,25 @@ func TestSteer(t *testing.T) {
 	}
 }
 
+// TestLogLevel: the level of the log is shown and changed, and nothing else is taken for one.
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plainYAML)
+	var l api.Log
+	if r.get("/v1/log", &l); l.Level != "info" || l.Configured != "info" || l.Until != nil {
+		t.Errorf("%+v", l)
+	}
+	for _, query := range []string{"", "?level=loud", "?level=DEBUG", "?level=debug&for_seconds=0", "?level=debug&for_seconds=x", "?level=debug&colour=red"} {
+		refused(t, r.do(http.DefaultClient, "POST", "/v1/log"+query, ""), 400, api.BadRequest)
+	}
+	if a := r.do(http.DefaultClient, "POST", "/v1/log?level=debug&for_seconds=60", ""); a.status != 200 || !strings.Contains(string(a.body), `"until":"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := r.do(http.DefaultClient, "POST", "/v1/log?level=configured", ""); a.status != 200 || strings.Contains(string(a.body), `"until"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 // TestUsableWhileDraining: what becomes of a drain can be asked.
 func TestUsableWhileDraining(t *testing.T) {
 	t.Parallel()

@@ -57,7 +57,7 @@ func (w network) lookUp(u *sip.URI, done func(resolve.Answer, error)) {
 			w.lookedUp(time.Since(begun))
 		}
 		if err != nil {
-			w.troubles.note(w.inForce.Load().judge.nameFor(u.Host, netip.Addr{}), netip.AddrPort{}, strings.TrimPrefix(err.Error(), "resolve: "), err)
+			w.troubles.note(w.inForce.Load().judge.nameFor(u.Host, netip.Addr{}), netip.AddrPort{}, strings.TrimPrefix(err.Error(), "resolve: "), mend(err))
 		}
 		done(a, err)
 	}()
@@ -95,7 +95,7 @@ func (w network) dial(h proxy.Hop, hop transport.Hop, done func(proxy.Flow, erro
 			if h.To.Transport.Secure() && hop.Reference != "" {
 				at = netip.Addr{} // who must be there is known by name
 			}
-			w.troubles.note(w.inForce.Load().judge.nameFor(cmp.Or(hop.Reference, h.URI.Host), at), h.To.AddrPort, failed.Text, err)
+			w.troubles.note(w.inForce.Load().judge.nameFor(cmp.Or(hop.Reference, h.URI.Host), at), h.To.AddrPort, failed.Text, mend(err))
 			done(nil, failed)
 			return
 		}
@@ -220,7 +220,7 @@ func connectError(h proxy.Hop, err error) *proxy.ConnectError {
 	case errors.As(err, &dial) && dial.Timeout:
 		out.Text = fmt.Sprintf("%s did not answer the connection in time", h.To)
 	case errors.As(err, &dial) && dial.Handshake:
-		out.Text = fmt.Sprintf("TLS handshake with %s failed", h.To)
+		out.Text = fmt.Sprintf("TLS handshake with %s failed%s", h.To, handshakeWhy(err))
 	case errors.Is(err, transport.ErrNoListener):
 		out.Text = fmt.Sprintf("no listener to send from to %s", h.To)
 	default:

@@ -53,7 +53,10 @@ type Options struct {
 // Node is one running proxy. Its methods may be called from any goroutine.
 type Node struct {
 	log   *slog.Logger
-	level *slog.LevelVar
+	level *slog.LevelVar // or nil
+
+	logLevel logLevel
+
 	net   *transport.Transport
 	layer *transaction.Layer
 	core  *proxy.Core
@@ -143,9 +146,7 @@ func New(cfg *config.Config, opts Options) (*Node, error) {
 		Logger:          log,
 	})
 	u.Core = n.core
-	if n.level != nil {
-		n.level.Set(cfg.Log.Level)
-	}
+	n.configureLevel(cfg.Log.Level)
 	return n, nil
 }
 
@@ -180,6 +181,12 @@ func (n *Node) Run(ctx context.Context) error {
 		close(timersDone)
 	}()
 	n.pairs.run()
+	n.pending.Add(1)
+	// The same.
+	go func() {
+		defer n.pending.Done()
+		n.watchHosts(timersCtx, hostsLook)
+	}()
 	n.reloading.Lock()
 	n.export(n.Config())
 	n.running.Store(true)
@@ -196,8 +203,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if r := n.heir.Load(); r != nil {
 		_ = r.relay.Close()
 	}
-	n.pending.Wait()
 	stopTimers()
+	n.pending.Wait()
 	<-timersDone
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, transport.ErrClosed) {
 		return fmt.Errorf("node: %w", err)

@@ -46,9 +46,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 	}
 	n.pairs.update()
 	n.troubles.keep(cfg.Peers)
-	if n.level != nil {
-		n.level.Set(cfg.Log.Level)
-	}
+	n.configureLevel(cfg.Log.Level)
 	if s.finder != old.finder {
 		old.finder.Close() // whoever waits for it asks the new one
 	}
@@ -77,7 +75,7 @@ func fixed(old, cfg *config.Config) (problems []config.Problem) {
 	differs := func(key, format string, args ...any) {
 		problems = append(problems, config.Problem{
 			File: cfg.File, Line: cfg.Line(key), Key: key,
-			Text: fmt.Sprintf(format, args...) + " cannot be changed while running: restart, or put back what was there",
+			Text: fmt.Sprintf(format, args...) + " cannot be changed by a reload: upgrade in place (`tandem upgrade`), which loses no call, or put back what was there",
 		})
 	}
 	fixedListeners(old, cfg, differs)

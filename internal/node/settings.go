@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-sip/tandem/alias"
 	"github.com/tandem-sip/tandem/framing"
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/internal/config"
@@ -60,6 +61,7 @@ func (n *Node) transportConfig(s *settings) transport.Config {
 		Logger:              n.log,
 		Judge:               n.judged,
 		Refused:             n.refusedClient,
+		Alerted:             n.alerted,
 		PingPeer:            pingPeer,
 		Outstanding:         n.outstanding,
 		Busy:                n.busy,
@@ -101,7 +103,11 @@ func traceConfig(cfg *config.Config) trace.Config {
 
 // judged judges a connection, or a source of datagrams, by the rules in force.
 func (n *Node) judged(ci transport.ConnInfo) any {
-	j := n.inForce.Load().judge.of(ci)
+	judge := n.inForce.Load().judge
+	j := judge.of(ci)
+	if ci.Transport.Secure() && ci.Direction == alias.Accepted {
+		n.doubt(judge, ci, j)
+	}
 	j.shares = n.shareOf(ci.Remote.Addr(), j.identity)
 	return j
 }

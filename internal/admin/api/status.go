@@ -43,3 +43,11 @@ type Configuration struct {
 type Done struct {
 	Result string `json:"result" doc:"what was done, or has begun"`
 }
+
+// Log says how much is logged.
+type Log struct {
+	Level      string `json:"level" doc:"debug, info, warn or error"`
+	Configured string `json:"configured" doc:"that of the configuration"`
+	// Until is when the level is that of the configuration again.
+	Until *time.Time `json:"until,omitempty" doc:"when it is that of the configuration again"`
+}
