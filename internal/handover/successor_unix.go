@@ -40,12 +40,12 @@ func Start(path string, sockets []Socket, note any) (*Successor, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(theirs)
+	defer func() { _ = unix.Close(theirs) }()
 	relay, theirRelay, err := pair()
 	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
-	defer unix.Close(theirRelay)
+	defer func() { _ = unix.Close(theirRelay) }()
 	files := []uintptr{0, 1, 2, uintptr(theirs), uintptr(theirRelay)}
 	first := message{}
 	for _, s := range sockets {

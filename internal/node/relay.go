@@ -86,11 +86,6 @@ func (r *heir) divert(p transport.Packet) bool {
 	}
 }
 
-// back is that of the wire.
-func (n *Node) back(m *sip.Message, src *transport.Source) transport.Flow {
-	return wire{n}.back(m, src)
-}
-
 // write writes what waits, and handles here what nobody takes any more.
 func (r *heir) write() {
 	for {
