@@ -80,7 +80,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: %v, want wrong usage", name, err)
 		}
 	}
-	if _, err := conformance.New(t.Context(), conformance.Config{Target: "sip:127.0.0.1", Transport: sipaddr.TLSSCTP}); err == nil {
+	if _, err := conformance.New(t.Context(), conformance.Config{Target: "sip:127.0.0.1", Transport: sipaddr.SCTP}); err == nil {
 		t.Error("a transport without cases is taken")
 	}
 }

@@ -59,7 +59,7 @@ func answerWhileClosing(c *probe) error {
 	}
 	a := &ask{token: token(12)}
 	a.uri = c.uri(a.token, c.host("b"), far.port(), c.p.cfg.Transport)
-	id := c.request(n, sip.MethodMessage, a.uri, "SIP/2.0/TLS "+o.sentBy+";branch=BRANCH")
+	id := c.request(n, sip.MethodMessage, a.uri, "SIP/2.0/"+c.p.cfg.Transport.String()+" "+o.sentBy+";branch=BRANCH")
 	var got *arrival
 	c.await(c.p.cfg.Wait, func() bool {
 		for _, r := range c.arrivals {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tandem-sip/tandem/identity"
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 func originalHost(c *probe) error {
@@ -18,8 +17,8 @@ func originalHost(c *probe) error {
 	if err != nil {
 		return err
 	}
-	name := c.p.zone.services("_sips._tcp", c.host("a"), l.port())
-	if _, err := c.deliverTo(name, 0, sipaddr.TLS, ""); err != nil {
+	name := c.p.zone.services(c.p.service(), c.host("a"), l.port())
+	if _, err := c.deliverTo(name, 0, c.p.cfg.Transport, ""); err != nil {
 		return err
 	}
 	if !c.p.zone.wasAsked(name) {
@@ -32,11 +31,11 @@ func originalHost(c *probe) error {
 	if l, err = c.listen(host); err != nil {
 		return err
 	}
-	name = c.p.zone.services("_sips._tcp", c.host("a"), l.port())
+	name = c.p.zone.services(c.p.service(), c.host("a"), l.port())
 	if err := l.present(names("the name and not the host that DNS named", []string{"sip:" + name}, nil)); err != nil {
 		return err
 	}
-	d, err := c.deliverTo(name, 0, sipaddr.TLS, "")
+	d, err := c.deliverTo(name, 0, c.p.cfg.Transport, "")
 	if err == nil && d.arrival == nil {
 		return failf("nothing was sent to a server that presents a certificate for the name; the request went %s", d.where())
 	}
@@ -107,7 +106,7 @@ func routeHost(value string) (host string, secure bool) {
 		return "", false
 	}
 	_, err = netip.ParseAddr(strings.Trim(u.Host, "[]"))
-	return u.Host, u.Secure() || strings.EqualFold(u.Transport(), "tls") || err != nil && u.Transport() == ""
+	return u.Host, u.Secure() || strings.HasPrefix(strings.ToLower(u.Transport()), "tls") || err != nil && u.Transport() == ""
 }
 
 // targetCertificates are what the target presented: on a connection that it dialed, and to the prober's dial.

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 func sourceAddress(c *probe) error {
@@ -49,7 +48,7 @@ func sentByPort(c *probe) error {
 
 // defaultPort checks that a sent-by without a port stands for 5061, and only for that.
 func (c *probe) defaultPort() error {
-	l, err := c.listenAt(netip.AddrPortFrom(c.p.cfg.Listen, sipaddr.TLS.DefaultPort()), c.p.cfg.Transport, c.domain("b"))
+	l, err := c.listenAt(netip.AddrPortFrom(c.p.cfg.Listen, c.p.cfg.Transport.DefaultPort()), c.p.cfg.Transport, c.domain("b"))
 	if err != nil {
 		return err
 	}
@@ -214,7 +213,7 @@ func aliasSpelling(c *probe) error {
 			return err
 		}
 		o := c.alias(c.domain("a"), "a", l.port())
-		o.via = "SIP/2.0/TLS " + o.sentBy + via
+		o.via = "SIP/2.0/" + c.p.cfg.Transport.String() + " " + o.sentBy + via
 		n, _, err := c.offer(o)
 		if err != nil {
 			return err

@@ -5,8 +5,6 @@ package conformance
 import (
 	"fmt"
 	"net/netip"
-
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 func otherServer(c *probe) error {
@@ -167,7 +165,7 @@ func spreadBySRV(c *probe) error {
 	if err != nil {
 		return err
 	}
-	name := c.p.zone.services("_sips._tcp", c.host("a"), first.port(), second.port())
+	name := c.p.zone.services(c.p.service(), c.host("a"), first.port(), second.port())
 	cert := certificate{what: "a certificate for " + name, uris: []string{"sip:" + name}}
 	for _, l := range []*listener{first, second} {
 		if err := l.present(cert); err != nil {
@@ -175,7 +173,7 @@ func spreadBySRV(c *probe) error {
 		}
 	}
 	for range spreadRequests {
-		d, err := c.deliverTo(name, 0, sipaddr.TLS, "")
+		d, err := c.deliverTo(name, 0, c.p.cfg.Transport, "")
 		switch {
 		case err != nil:
 			return err

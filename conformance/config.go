@@ -8,9 +8,11 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tandem-sip/tandem/resolve"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
@@ -26,7 +28,7 @@ type Config struct {
 	// SecondDomain is another one that it serves. Without it the cases about several local domains are not
 	// testable.
 	SecondDomain string
-	// Transport is the one under test. Default, and for now the only one: TLS.
+	// Transport is the one under test: TLS, which is the default, or TLSSCTP.
 	Transport sipaddr.Transport
 	// Plain is where the target takes SIP over TCP without TLS. Default: port 5060 of its IP address.
 	Plain netip.AddrPort
@@ -79,6 +81,10 @@ type Prober struct {
 	triggerAt netip.AddrPort
 	zone      *zone
 	facts     Facts
+
+	// speaking guards the field below.
+	speaking sync.Mutex
+	speakers map[netip.Addr]sctp.Provider // by the prober's addresses, for SCTP
 }
 
 // New checks cfg and finds the target's address, which may ask DNS. It sends the target nothing.
@@ -87,8 +93,8 @@ func New(ctx context.Context, cfg Config) (*Prober, error) {
 	if p.cfg.Transport == sipaddr.Unknown {
 		p.cfg.Transport = sipaddr.TLS
 	}
-	if p.cfg.Transport != sipaddr.TLS {
-		return nil, fmt.Errorf("conformance: no cases for transport %s yet", cfg.Transport)
+	if !p.cfg.Transport.Secure() {
+		return nil, fmt.Errorf("conformance: no cases for transport %s", cfg.Transport)
 	}
 	for _, d := range []struct {
 		d   *time.Duration

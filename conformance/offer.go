@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -64,8 +63,7 @@ func (c *probe) dial(o offer) (*conn, error) {
 	if o.plain {
 		to, tr = c.p.cfg.Plain, sipaddr.TCP
 	}
-	dialer := net.Dialer{Timeout: c.p.cfg.Wait, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
-	raw, err := dialer.DialContext(c.ctx, "tcp", to.String())
+	raw, err := c.connect(from, to, tr)
 	if err != nil {
 		return nil, untestablef("the target takes no connection for %s: %v", tr, err)
 	}

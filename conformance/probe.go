@@ -195,7 +195,7 @@ func (c *probe) listen(spec certificate) (*listener, error) {
 }
 
 func (c *probe) listenAt(at netip.AddrPort, tr sipaddr.Transport, spec certificate) (*listener, error) {
-	raw, err := net.Listen("tcp", at.String())
+	raw, err := c.bind(at, tr)
 	if err != nil {
 		return nil, untestablef("the prober cannot listen: %v", err)
 	}

@@ -38,6 +38,7 @@ type Facts struct {
 // Run runs the cases, one after another, and returns what came of each. The error is for a target that
 // cannot be probed at all, or ctx.
 func (p *Prober) Run(ctx context.Context) (*Report, error) {
+	defer p.silence()
 	if p.cfg.DNS.IsValid() {
 		z, err := newZone(p.cfg.DNS, p.cfg.Names)
 		if err != nil {

@@ -63,7 +63,7 @@ func (p *Prober) Setup(authority string) string {
 		point("It asks the DNS server %s for names below %s. The prober answers there while it runs.", p.cfg.DNS, p.cfg.Names)
 	}
 	point("What comes from %s to %s it forwards by its Request-URI, such as %s, on behalf of the domain in From, which is %s.",
-		p.cfg.Agent, p.cfg.Trigger, "sip:x@a."+p.cfg.Names+":12345;transport=tls", p.cfg.Domain)
+		p.cfg.Agent, p.cfg.Trigger, "sip:x@a."+p.cfg.Names+":12345;transport="+p.cfg.Transport.URIParam(), p.cfg.Domain)
 	point("It may open connections to any port of %s, and takes them from there.", p.cfg.Listen)
 	return b.String()
 }
@@ -73,7 +73,8 @@ func (p *Prober) Setup(authority string) string {
 // second domain.
 func (p *Prober) Tandem() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen:\n  - udp://%s\n  - tcp://%s\n  - tls://%s\n", netip.AddrPortFrom(p.target.Addr(), p.cfg.Plain.Port()), p.cfg.Plain, p.target)
+	fmt.Fprintf(&b, "listen:\n  - udp://%s\n  - tcp://%s\n  - %s://%s\n",
+		netip.AddrPortFrom(p.target.Addr(), p.cfg.Plain.Port()), p.cfg.Plain, p.cfg.Transport.URIParam(), p.target)
 	if p.cfg.DNS.IsValid() {
 		fmt.Fprintf(&b, "dns: [%q]\n", p.cfg.DNS)
 	}

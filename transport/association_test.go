@@ -123,7 +123,7 @@ func TestSCTPMessages(t *testing.T) {
 				}
 				return
 			}
-			if got := b.message(); string(got.m.Body()) != c.want || !got.src.Flow.Reliable() {
+			if got := b.message(); got.m.Body() != c.want || !got.src.Flow.Reliable() {
 				t.Errorf("body of %d bytes, want %d", len(got.m.Body()), len(c.want))
 			}
 		})

@@ -27,7 +27,8 @@
 //
 // Each listener has one goroutine. Each connection has two, one that reads and one that writes,
 // and for a moment a third that does the handshake and another that waits when it is being closed.
-// Each dial has one. A connection that is idle holds no buffer.
+// Each dial has one. A connection that is idle holds no buffer, unless it runs over SCTP; then it also has a goroutine that
+// accepts further streams, if it was accepted with TLS, one for each of those, and what the room sctp has for it.
 //
 // # Locks
 //

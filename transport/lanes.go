@@ -43,6 +43,9 @@ type lanes struct {
 	mu    sync.Mutex
 	list  []*lane
 	fixed bool // something was sent: what comes later is for the peer's messages only
+	// shaking counts the handshakes under way that the peer began, and idle is told when it becomes 0.
+	shaking int
+	idle    *sync.Cond
 
 	// handling is held while a message is handled: they come on several streams at once.
 	handling sync.Mutex
@@ -114,6 +117,7 @@ func (c *Conn) startLanes() {
 	if c.assoc == nil || c.tls == nil {
 		return
 	}
+	c.further.idle = sync.NewCond(&c.further.mu)
 	if c.direction == alias.Accepted {
 		ctx, cancel := context.WithCancel(context.Background())
 		// Ends with the association.
@@ -136,21 +140,32 @@ func (c *Conn) acceptLanes(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		c.further.mu.Lock()
+		c.further.shaking++
+		c.further.mu.Unlock()
 		// The same.
 		c.further.done.Go(func() {
 			l, err := c.acceptLane(s)
+			c.further.joined(l)
 			if err != nil {
 				c.t.logFailed(&c.t.refusedClients, "handshake on a further stream failed", c.remote, err)
 				c.abort(err)
 				return
 			}
-			c.further.mu.Lock()
-			if !c.further.fixed {
-				c.further.list = append(c.further.list, l)
-			}
-			c.further.mu.Unlock()
 			c.readLane(l)
 		})
+	}
+}
+
+// joined notes the end of a handshake that the peer began; l is nil when it failed.
+func (f *lanes) joined(l *lane) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l != nil && !f.fixed {
+		f.list = append(f.list, l)
+	}
+	if f.shaking--; f.shaking == 0 {
+		f.idle.Broadcast()
 	}
 }
 
@@ -273,10 +288,14 @@ func (c *Conn) setLaneDeadline(l *lane) {
 	_ = l.stream.SetReadDeadline(due)
 }
 
-// spread returns the further streams that messages are sent over, the same ones from the first time on.
+// spread returns the further streams that messages are sent over, the same ones from the first time on. It waits for the
+// handshakes that the peer has begun by then: it has ended them all before its first request.
 func (c *Conn) spread() []*lane {
 	c.further.mu.Lock()
 	defer c.further.mu.Unlock()
+	for !c.further.fixed && c.further.shaking > 0 {
+		c.further.idle.Wait()
+	}
 	c.further.fixed = true
 	return c.further.list
 }

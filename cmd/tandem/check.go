@@ -15,12 +15,14 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tandem-sip/tandem/conformance"
+	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // checkCommand probes a SIP element.
 type checkCommand struct {
 	Target string `arg:"" optional:"" help:"SIP URI of the element, such as sip:example.com or sip:192.0.2.1:5061."`
 
+	Transport    string `default:"tls" enum:"tls,tls-sctp" placeholder:"NAME" help:"What is probed: tls, or tls-sctp, which is TLS over SCTP (${default})."`
 	Domain       string `placeholder:"NAME" help:"A domain that the target serves. Default: the host of TARGET."`
 	SecondDomain string `placeholder:"NAME" help:"Another one, for the cases about several local domains."`
 	Trigger      string `placeholder:"URI|COMMAND" help:"What makes the target send a request: a SIP URI to send requests to, which the target forwards by their Request-URI; or a command, which is given the URI as its first argument. Default: UDP port 5060 of the target's IP address."`
@@ -147,6 +149,7 @@ func (c *checkCommand) only() (*regexp.Regexp, error) {
 // config is what the flags say.
 func (c *checkCommand) config() (conformance.Config, error) {
 	cfg := conformance.Config{Target: c.Target, Domain: c.Domain, SecondDomain: c.SecondDomain, Names: c.Names, Wait: c.Wait, Idle: c.Idle}
+	cfg.Transport, _ = sipaddr.ParseTransport(c.Transport)
 	if c.Target == "" {
 		return cfg, usage("TARGET is missing")
 	}

@@ -99,8 +99,14 @@ func waivers(t *testing.T) map[string]string {
 
 // TestCheck runs every case against a tandem that serves what `tandem check --make` wrote. Each passes or has
 // a line in testdata/waivers.txt.
-func TestCheck(t *testing.T) {
-	c := newChecking(t)
+func TestCheck(t *testing.T) { check(t) }
+
+// TestCheckOverSCTP is TestCheck over TLS over SCTP.
+func TestCheckOverSCTP(t *testing.T) { check(t, "--transport", "tls-sctp") }
+
+// check is TestCheck with more flags.
+func check(t *testing.T, flags ...string) {
+	c := newChecking(t, flags...)
 	c.serve(t)
 	junit := filepath.Join(t.TempDir(), "junit.xml")
 	var out, problems bytes.Buffer

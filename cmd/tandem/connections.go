@@ -37,12 +37,20 @@ func (c *listConnections) Run() error {
 			left = strconv.Itoa(int(x.Expiry.Sub(x.LastUsed).Hours() / 24))
 		}
 		return []string{
-			connectionID(x.ID), x.State, x.Direction, x.Transport, x.LocalDomain, x.Source, x.Peer, strings.Join(x.Identities, ","),
+			connectionID(x.ID), x.State, x.Direction, carrier(x), x.LocalDomain, x.Source, x.Peer, strings.Join(x.Identities, ","),
 			strconv.Itoa(x.Transactions), strconv.Itoa(x.AliasRows), strconv.FormatUint(x.BytesIn, 10), strconv.FormatUint(x.BytesOut, 10),
 			ago(&x.LastUsed), left,
 		}
 	}}
 	return l.run(&c.operator, &c.page)
+}
+
+// carrier is the transport of a connection and, behind it, who speaks SCTP.
+func carrier(x *api.Connection) string {
+	if x.SCTP == "" {
+		return x.Transport
+	}
+	return x.Transport + "/" + x.SCTP
 }
 
 // oneConnection is what is done to one.

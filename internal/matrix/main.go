@@ -1,7 +1,7 @@
 // Command matrix writes docs/conformance.md: for each clause of the ledger which tests hold it and what came of
 // them. It reads the events of `go test -json`, so that the page can only say what was run.
 //
-//	go test -json -run 'TestClauses(OverSCTP)?$|TestCheck$' ./internal/node ./cmd/tandem | go run ./internal/matrix > docs/conformance.md
+//	go test -json -run 'Test(Clauses|Check)(OverSCTP)?$' ./internal/node ./cmd/tandem | go run ./internal/matrix > docs/conformance.md
 //
 // With -check FILE it writes nothing and compares. Either way the exit code is 1 when a test of a clause failed,
 // when a clause that leaves no choice has neither a passing test nor a waiver, when a waiver is not needed any
