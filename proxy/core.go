@@ -132,7 +132,7 @@ func (c *Core) Request(tx *transaction.Server, req *sip.Message, src *transactio
 	switch err := c.newPlan(p, req, src); {
 	case err != nil:
 		ctx.responded(err.Status)
-		c.reject(tx, req, p.domain, err)
+		c.refuse(tx, req, p.domain, err)
 	case p.local:
 		c.answer(tx, p)
 	default:

@@ -15,7 +15,7 @@ import (
 // answer answers a request that is for this proxy itself.
 func (c *Core) answer(tx *transaction.Server, p *plan) {
 	if err := unsupported(p.req, sip.FieldRequire); err != nil {
-		c.reject(tx, p.req, p.domain, err)
+		c.refuse(tx, p.req, p.domain, err)
 		return
 	}
 	switch {
@@ -28,21 +28,47 @@ func (c *Core) answer(tx *transaction.Server, p *plan) {
 			{Name: "Supported", Value: ""},
 		})
 	case p.uri.User != "":
-		c.reject(tx, p.req, p.domain, statusError(404, ""))
+		c.refuse(tx, p.req, p.domain, statusError(404, ""))
 	case isKnownMethod(p.method):
-		c.reject(tx, p.req, p.domain, &StatusError{Status: 405, Headers: []sip.Line{{Name: "Allow", Value: "OPTIONS"}}})
+		c.refuse(tx, p.req, p.domain, &StatusError{Status: 405, Headers: []sip.Line{{Name: "Allow", Value: "OPTIONS"}}})
 	default:
-		c.reject(tx, p.req, p.domain, statusError(501, ""))
+		c.refuse(tx, p.req, p.domain, statusError(501, ""))
 	}
+}
+
+// refuse sends the final response to a request that goes nowhere at first sight.
+func (c *Core) refuse(tx *transaction.Server, req *sip.Message, domain string, why *StatusError) {
+	c.logRefused(req, why)
+	b := getBuffer()
+	*b = c.appendRefusal(*b, req, tx.Source(), tx.Tag(), why, domain)
+	c.stats.sent.countStatus(why.Status)
+	if err := tx.Refuse(*b, why.Status); err != nil {
+		c.stats.undelivered.Add(1)
+	}
+	putBuffer(b)
 }
 
 // reject sends a final response that says why a request went no further.
 func (c *Core) reject(tx *transaction.Server, req *sip.Message, domain string, err *StatusError) {
+	c.logRefused(req, err)
+	c.respondTo(tx, req, err.Status, err.Reason, err.lines(c.rules.Load().agentOf(domain)))
+}
+
+func (c *Core) logRefused(req *sip.Message, err *StatusError) {
 	if c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log.Debug("request refused", "call_id", shown(req.CallID()), "method", shown(req.Method()),
 			"status", err.Status, "err", err)
 	}
-	c.respondTo(tx, req, err.Status, err.Reason, err.lines(c.rules.Load().agentOf(domain)))
+}
+
+// appendRefusal writes a response that says why. To a datagram of a stranger, whose source may be forged, the answer is
+// without the text if it would be larger than what it answers.
+func (c *Core) appendRefusal(dst []byte, req *sip.Message, src *transaction.Source, tag string, why *StatusError, domain string) []byte {
+	b := sip.AppendResponse(dst, req, why.Status, why.Reason, tag, why.lines(c.rules.Load().agentOf(domain))...)
+	if !src.Flow.Reliable() && !judged(src).Relay && len(b)-len(dst) > len(req.Raw()) {
+		b = sip.AppendResponse(dst, req, why.Status, why.Reason, tag, why.Headers...)
+	}
+	return b
 }
 
 func (c *Core) respondTo(tx *transaction.Server, req *sip.Message, status int, reason string, lines []sip.Line) {
@@ -104,9 +130,8 @@ func (c *Core) Malformed(m *sip.Message, err error, src *transaction.Source) {
 		return
 	}
 	why := malformed(err)
-	r := c.rules.Load()
 	b := getBuffer()
-	*b = sip.AppendResponse(*b, m, why.Status, why.Reason, c.localTag(m), why.lines(r.agentOf(r.first))...)
+	*b = c.appendRefusal(*b, m, src, c.localTag(m), why, c.rules.Load().first)
 	c.stats.sent.countStatus(why.Status)
 	if err := src.Flow.Send(*b); err != nil {
 		c.stats.undelivered.Add(1)

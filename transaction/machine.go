@@ -58,6 +58,7 @@ const (
 	evStart   eventKind = iota // client: the user's request; server: the request that made the transaction
 	evMessage                  // client: a response; server: the request again
 	evRespond                  // server: the user's response
+	evRefuse                   // server: the same, of which nothing is kept
 	evAck                      // server: an ACK
 	evCancel                   // client: the user wants to cancel; server: a CANCEL came
 	evFailed                   // what was sent could not be delivered

@@ -222,7 +222,19 @@ func (s *Server) carryOut(w *serverWork) {
 // provisional response that RFC 4320, Section 4.1 forbids; nothing is sent then. A 408 to a request other
 // than INVITE ends the transaction without being sent: RFC 4320, Section 4.2. That a response could not be
 // delivered is told by User.ServerFailed, but not of one that is repeated for a request that came again.
-func (s *Server) Respond(b []byte, status int) error {
+func (s *Server) Respond(b []byte, status int) error { return s.respond(b, status, evRespond) }
+
+// Refuse is Respond for a final response that refuses the request at first sight. Where it may get lost, that to an INVITE
+// is sent once and not kept, as RFC 3261, Section 8.2.7 has it: the INVITE is the user's again when it comes again, and
+// is to be answered with the same Tag. Timer G would have ten more sent to a source that a datagram has only claimed.
+func (s *Server) Refuse(b []byte, status int) error {
+	if s.machine.kind == ServerInvite && !s.machine.reliable && !s.old && status >= 300 {
+		return s.respond(b, status, evRefuse)
+	}
+	return s.respond(b, status, evRespond)
+}
+
+func (s *Server) respond(b []byte, status int, kind eventKind) error {
 	invite := s.machine.kind == ServerInvite // fixed, like reliable
 	ackTo := uint32(0)
 	if s.old && invite && status >= 300 {
@@ -231,7 +243,7 @@ func (s *Server) Respond(b []byte, status int) error {
 
 	now := s.shard.layer.clock.now()
 	s.shard.mu.Lock()
-	acts := s.step(event{kind: evRespond, status: status}, now)
+	acts := s.step(event{kind: kind, status: status}, now)
 	if acts == 0 {
 		awaited := s.machine.outstanding()
 		s.shard.mu.Unlock()
@@ -256,6 +268,7 @@ func (s *Server) Respond(b []byte, status int) error {
 		letGo(s.kept)
 		s.kept = nil
 		switch {
+		case s.machine.state == Terminated: // refused
 		case invite && status >= 300:
 			// Over a connection as well: when it breaks, the client may send the request again over another one.
 			// The ACK may be long in coming, so that this is no larger than it must be.

@@ -18,6 +18,10 @@ func (m *machine) serverInvite(t *Timers, ev event, now instant) actions {
 		}
 	case evRespond:
 		return m.serverInviteRespond(t, ev.status, now)
+	case evRefuse:
+		if m.state == Proceeding {
+			return sendResponse | release | m.terminate()
+		}
 	case evAck:
 		switch m.state {
 		case Completed:
