@@ -43,9 +43,9 @@ type Source struct {
 // Its methods are called on the goroutine that brought the message, without a lock held, and must not
 // block. They may call the layer.
 type User interface {
-	// Request hands over a request that made a server transaction: never an ACK, never a CANCEL. For an
-	// INVITE, a 100 has been sent already. req may be kept: the user is one of those who
-	// may release it, and the transaction another, until its final response.
+	// Request hands over a request that made a server transaction: never an ACK, never a CANCEL. The
+	// 100 for an INVITE is the layer's to send (Timers.Trying). req may be kept: the user is one of
+	// those who may release it, and the transaction another, until its final response.
 	Request(tx *Server, req *sip.Message, src *Source)
 	// Ack hands over an ACK that acknowledges no final response of a server transaction here but a 2xx,
 	// to be forwarded without state. Like any ACK it is never answered.
