@@ -52,15 +52,18 @@ func expectEmpty(t *testing.T, l *Layer) {
 		t.Errorf("transactions left: %v %+v", live, l.Transactions())
 	}
 	for i := range l.shards {
-		if s := &l.shards[i]; s.index.used != 0 || s.wheel.next() != never || s.firstEnd() != never || len(s.kept.chunks) != 0 {
+		s := &l.shards[i]
+		s.mu.Lock() // the clock may be looking as well
+		if s.index.used != 0 || s.wheel.next() != never || s.firstEnd() != never || len(s.kept.chunks) != 0 {
 			t.Errorf("shard %d: %d entries, wheel looks at %d, rings at %d, %d chunks are kept",
 				i, s.index.used, s.wheel.next(), s.firstEnd(), len(s.kept.chunks))
 		}
-		for _, c := range l.shards[i].live {
+		for _, c := range s.live {
 			if c != nil {
 				t.Errorf("shard %d: %+v is at work", i, c.machine)
 			}
 		}
+		s.mu.Unlock()
 	}
 }
 
