@@ -118,7 +118,7 @@ func redactSDP(line []byte) {
 	switch {
 	case bytes.EqualFold(kind, []byte("a=crypto")):
 		for {
-			i := bytes.Index(bytes.ToLower(value), []byte("inline:"))
+			i := indexFold(value, "inline:")
 			if i < 0 {
 				return
 			}
@@ -137,6 +137,16 @@ func redactSDP(line []byte) {
 		}
 		blank(value)
 	}
+}
+
+// indexFold is bytes.Index in which ASCII letters are the same in either case. What is no UTF-8 keeps its place.
+func indexFold(s []byte, text string) int {
+	for i := 0; i+len(text) <= len(s); i++ {
+		if bytes.EqualFold(s[i:i+len(text)], []byte(text)) {
+			return i
+		}
+	}
+	return -1
 }
 
 // blank overwrites everything but quotes and spaces.
