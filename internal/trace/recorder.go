@@ -209,7 +209,7 @@ func (r *Recorder) more() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.began) >= reach {
-		if r.spent < int(r.memory.Load())/2 {
+		if r.shift.Load() > 0 && r.spent < int(r.memory.Load())/2 {
 			r.shift.Add(^uint32(0))
 		}
 		r.spent, r.began = 0, time.Now()
