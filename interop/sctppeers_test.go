@@ -210,7 +210,7 @@ func toolRestarts(t *testing.T, p sctp.Provider, l *sctp.Listener) {
 		if errors.Is(err, sctp.ErrRestarted) {
 			return
 		}
-		// A heartbeat of ours that comes to the peer between its two associations is answered by an ABORT.
+		// What of ours comes to the peer between its two associations is answered by an ABORT.
 		if !errors.Is(err, sctp.ErrAborted) || try == 4 {
 			t.Fatalf("the end of the first is %v", err)
 		}
@@ -225,12 +225,13 @@ func restartsOnce(t *testing.T, _ sctp.Provider, l *sctp.Listener) error {
 	if err := peer.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second is acknowledged at once, and so nothing is sent again, which would be answered by an ABORT
+	for range 2 {
 		if err := a.Send(soon(t), []byte("never read"), 0, true); err != nil {
 			t.Fatal(err)
 		}
 	}
 	awaitUnread(t)
+	<-time.After(400 * time.Millisecond) // until it is acknowledged: what is sent again would be answered by an ABORT
 	route(t, "add")
 	if err := peer.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
