@@ -116,7 +116,7 @@ point_idle() {
 	for i in $(seq 1200); do ! grep -q ready idle.err || break; sleep 0.1; done
 	sleep 15
 	pid=$(ss -Hlntp src 127.0.0.11:5061 | sed 's/.*pid=\([0-9]*\).*/\1/')
-	cpu() { awk '{ s += $1 } END { print s }' /proc/"$pid"/task/*/schedstat; }
+	cpu() { awk '{ s += $1 } END { printf "%.0f", s }' /proc/"$pid"/task/*/schedstat; }
 	for i in 1 2 3; do
 		before=$(cpu); sleep 10; after=$(cpu)
 		jq -cn --argjson conns "$(ss -Htn state established src 127.0.0.11 sport = :5061 | wc -l)" --argjson ns $((after - before)) \
