@@ -133,7 +133,7 @@ type Config struct {
 	// Default 6 s; negative: none.
 	KeepAlive time.Duration
 	// UserTimeout is how long sent bytes may stay unacknowledged (Linux only). Default 5 s;
-	// negative: as long as the system likes.
+	// negative: as long as the system likes. It is lifted while a connection is quiet, which is left to KeepAlive.
 	UserTimeout time.Duration
 	// PingInterval is the time between pings on dialed connections (RFC 5626, Section 3.5.1), up to a
 	// fifth less by chance. Default: no pings. A peer that answered one, or has agreed to answer them

@@ -86,8 +86,9 @@ type Conn struct {
 	held heldBack // which guards itself
 
 	// quiet is owned by the goroutine of watch.
-	quiet quiet
-	rest  rest
+	quiet     quiet
+	rest      rest
+	unlimited bool // see limit
 
 	// refused is guarded by domain.mu: alias rows that were asked for and not made, for Explain.
 	refused []alias.Verdict

@@ -62,10 +62,19 @@ func (s *stream) underway() (n int) {
 func streamOptions(c syscall.RawConn, userTimeout time.Duration, unsent int) error {
 	return control(c, func(fd int) error {
 		if userTimeout > 0 {
-			if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())); err != nil {
+			if err := setUserTimeout(fd, userTimeout); err != nil {
 				return err
 			}
 		}
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
 	})
+}
+
+// setUserTimeout bounds how long sent bytes may stay unacknowledged; 0: as long as the system likes.
+func (s *stream) setUserTimeout(d time.Duration) error {
+	return s.control(func(fd int) error { return setUserTimeout(fd, d) })
+}
+
+func setUserTimeout(fd int, d time.Duration) error {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }

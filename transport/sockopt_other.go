@@ -15,3 +15,5 @@ func (s *stream) refused() bool { return s.finished() }
 func (s *stream) underway() int { return 0 }
 
 func streamOptions(syscall.RawConn, time.Duration, int) error { return nil }
+
+func (s *stream) setUserTimeout(time.Duration) error { return nil }

@@ -39,6 +39,7 @@ func (t *Transport) watch() {
 			if !c.rests(now.UnixNano()) {
 				c.rest.used = c.lastUsed.Load()
 				c.look(now)
+				c.limit(now)
 				c.layDown(now, every)
 			}
 			conns[i] = nil
@@ -80,6 +81,9 @@ func (c *Conn) restUntil(now time.Time, every time.Duration) int64 {
 		return 0
 	}
 	until := now.Add(maxRest * every).UnixNano()
+	if c.hasLimit() && !c.unlimited {
+		until = min(until, c.rest.used+int64(c.t.quietAfter()))
+	}
 	if c.peer != nil && !c.peer.NotAfter.IsZero() {
 		until = min(until, c.peer.NotAfter.UnixNano())
 	}
