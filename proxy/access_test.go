@@ -46,7 +46,7 @@ func TestAccessMatrix(t *testing.T) {
 			"stranger": "403", "inside": "udp:127.0.0.1:22", "peer": "403"}},
 		{"preloaded route through us", "sip:bob@127.0.0.1:22", "<sip:192.0.2.1;lr>", map[string]string{
 			"stranger": "403", "inside": "udp:127.0.0.1:22", "peer": "403"}},
-		{"forged token", "sip:bob@192.0.2.88", "<sip:192.0.2.1;lr;td=AAAAAAAAAAAAAAAAAAAAAA>", map[string]string{
+		{"forged token", "sip:bob@192.0.2.88", "<sip:192.0.2.1;lr;td=aaaaaaaaaaaaaaaaaaaaaaaaaa>", map[string]string{
 			"stranger": "403", "inside": "udp:192.0.2.88:5060", "peer": "udp:192.0.2.88:5060"}},
 		{"empty token", "sip:bob@192.0.2.88", "<sip:192.0.2.1;lr;td>", map[string]string{"stranger": "403"}},
 	}

@@ -6,7 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
+	"encoding/base32"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,8 +24,12 @@ const (
 	domainParam    = "tl" // local domain on whose behalf the request goes there, when several are served
 	specialParam   = "ts" // which special addresses it may be at: "any", or one address
 
-	tokenLength = 22 // bytes of a token: 128 bits in base64
+	tokenLength = 26 // bytes of a token: 128 bits in base32
 )
+
+// lowercase is how tokens are written. Parameters are compared without regard to case, and words that some elements look
+// for in a message as a whole, such as "CSeq", must not come up by chance.
+var lowercase = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // signer makes and checks dialog tokens. It is safe for concurrent use.
 type signer struct {
@@ -91,7 +95,7 @@ func (s *signer) appendToken(dst []byte, callID string, to *sip.URI, cl claim) [
 	in = append(in, cl.special...)
 	t.in = in
 	s.mac.sum(&t.tag, in)
-	dst = base64.RawURLEncoding.AppendEncode(dst, t.tag[:])
+	dst = lowercase.AppendEncode(dst, t.tag[:])
 	s.pool.Put(t)
 	return dst
 }

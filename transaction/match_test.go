@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -158,7 +159,7 @@ func TestMatchUnreadable(t *testing.T) {
 
 func TestNewBranch(t *testing.T) {
 	a, b := NewBranch(), NewBranch()
-	if !unique(a) || len(a) != 29 || a == b {
+	if !regexp.MustCompile("^z9hG4bK[a-z2-7]{26}$").MatchString(a) || !unique(a) || a == b {
 		t.Errorf("branches %q and %q", a, b)
 	}
 	for branch, want := range map[string]bool{"": false, "z9hG4bK": false, "z9hG4bKx": true, "Z9HG4BKx": true, "z9hG4b": false, "1": false} {

@@ -42,7 +42,7 @@ func routes() (out []attack) {
 	for i, route := range []string{
 		"<sip:127.0.0.1:22;lr>", "<sip:127.0.0.1:22>", "<sip:localhost;lr>", "<sips:localhost;lr>", "<sip:169.254.169.254;lr>", "<sip:[::1];lr>", "<sip:10.0.0.1;lr>",
 		"<sip:host.internal;lr>", "<sip:0.0.0.0;lr>", "<sip:255.255.255.255;lr>", "<sip:224.0.0.1;lr>", "<sip:p.example.org;lr>,<sip:127.0.0.1:22;lr>", "<sip:[::ffff:127.0.0.1]:22;lr>",
-		"<sip:p.example.org;lr;td=AAAAAAAAAAAAAAAAAAAAAA>,<sip:127.0.0.1:22;lr>", "<sip:127.0.0.1:22;lr;transport=tcp>", "<sip:127.0.0.1:22;lr;transport=tls>",
+		"<sip:p.example.org;lr;td=aaaaaaaaaaaaaaaaaaaaaaaaaa>,<sip:127.0.0.1:22;lr>", "<sip:127.0.0.1:22;lr;transport=tcp>", "<sip:127.0.0.1:22;lr;transport=tls>",
 		"<tel:+1>", "<http://evil/>", "<>", "<sip:>", "<sip:@;lr>", "sip:127.0.0.1:22;lr", "<sip:127.0.0.1:22;lr", ",,,", "x", "<sip:127.0.0.1:22;lr>;a=\"", "",
 		"<sip:x@127.0.0.1:22;maddr=p.example.org;lr>", "<sip:p.example.org;maddr=127.0.0.1;lr>", "<sip:p.example.org:22;lr>",
 		repeated(99, func(i int) string { return fmt.Sprintf("<sip:10.0.0.%d;lr>,", i) }) + "<sip:10.0.0.1;lr>",

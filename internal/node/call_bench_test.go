@@ -325,8 +325,8 @@ func (r *rig) response(c *call, status, method string, seq int, dialog bool, mor
 	r.write("SIP/2.0 ", status, "\r\n")
 	r.in = append(r.in, c.vias...)
 	if dialog {
-		r.write("Record-Route: <sip:127.0.0.12;lr;td=AAAAAAAAAAAAAAAAAAAAAA;ti=a.example.com;ts=any>\r\n" +
-			"Record-Route: <sip:b.example.net;transport=tls;lr;td=AAAAAAAAAAAAAAAAAAAAAA;ti=a.example.com;ts=any>\r\n")
+		r.write("Record-Route: <sip:127.0.0.12;lr;td=aaaaaaaaaaaaaaaaaaaaaaaaaa;ti=a.example.com;ts=any>\r\n" +
+			"Record-Route: <sip:b.example.net;transport=tls;lr;td=aaaaaaaaaaaaaaaaaaaaaaaaaa;ti=a.example.com;ts=any>\r\n")
 		r.in = append(r.in, c.recorded...)
 	}
 	r.dialog(c, method, seq, c.step != 1)
