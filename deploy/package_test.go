@@ -5,12 +5,15 @@ package deploy
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -121,18 +124,26 @@ func systemCalls(t *testing.T, sets ...string) map[string]bool {
 	return names
 }
 
-// TestSystemCalls: what the proxy asks of the system from start to end, with a reload between, is what the unit lets it ask.
+// TestSystemCalls: what the proxy asks of the system from start to end, with a reload and an upgrade in place between, is
+// what the unit lets it ask.
 func TestSystemCalls(t *testing.T) {
 	t.Parallel()
 	program, dir := tandem(t), t.TempDir()
 	file, trace := filepath.Join(dir, "tandem.yaml"), filepath.Join(dir, "trace")
-	write(t, file, "listen: [udp://0.0.0.0:0, tcp://127.0.0.1:0]\nadmin: 127.0.0.1:0\ndomains: [{name: example.com}]\nroutes: [{to: sip:127.0.0.1:9}]\n")
-	p := start(t, "strace", "-f", "-qq", "-o", trace, program, "serve", "--config", file)
+	write(t, file, "listen: [udp://0.0.0.0:0, tcp://127.0.0.1:0]\nadmin: 127.0.0.1:0\ndomains: [{name: example.com}]\nroutes: [{to: sip:127.0.0.1:9}]\ntimers: {drain: 1s}\n")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	p := start(t, "strace", "-f", "-qq", "-E", "NOTIFY_SOCKET="+manager.LocalAddr().String(), "-o", trace, program, "serve", "--config", file)
 	admin := p.until(t, `msg="admin API" on=`)
 	p.until(t, "msg=serving")
 	get(t, "http://"+admin+"/metrics")
 	run(t, nil, program, "reload", "--admin", admin)
+	p.upgrade(t, program, admin)
 	run(t, nil, program, "drain", "--admin", admin)
+	p.end(t)
 	text, err := os.ReadFile(trace)
 	if err != nil {
 		t.Fatal(err)
@@ -155,19 +166,19 @@ func TestSystemCalls(t *testing.T) {
 			t.Errorf("RestrictAddressFamilies refuses %s", strings.TrimSpace(line))
 		}
 	}
-	if len(seen) < 20 || !seen["socket"] || len(allowed) < 200 || len(refused) < 20 {
+	if len(seen) < 20 || !seen["socket"] || !seen["socketpair"] || len(allowed) < 200 || len(refused) < 20 {
 		t.Errorf("%d system calls were seen, %d are allowed", len(seen), len(allowed))
 	}
 }
 
 // TestSandbox runs the proxy with what the unit allows it, as far as that can be had without systemd: another user, no
-// capability but one, and nothing writable.
+// capability but one, and nothing writable. An upgrade in place keeps it so.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
 	program := tandem(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "tandem.yaml")
-	settings := "listen: [udp://127.0.0.1:0, tcp://127.0.0.1:0]\nadmin: 127.0.0.1:0\ndomains: [{name: example.com}]\nroutes: [{to: sip:127.0.0.1:9}]\n"
+	settings := "listen: [udp://127.0.0.1:0, tcp://127.0.0.1:0]\nadmin: 127.0.0.1:0\ndomains: [{name: example.com}]\nroutes: [{to: sip:127.0.0.1:9}]\ntimers: {drain: 1s}\n"
 	if err := os.WriteFile(file, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +197,27 @@ func TestSandbox(t *testing.T) {
 	if got := get(t, "http://"+admin+"/readyz"); !strings.Contains(got, "ok") {
 		t.Error(got)
 	}
+	p.upgrade(t, program, admin)
+	if got := get(t, "http://"+admin+"/readyz"); !strings.Contains(got, "ok") {
+		t.Error(got)
+	}
+	run(t, nil, program, "drain", "--admin", admin)
+}
+
+// upgrade has another process take the place of a proxy, and waits for the end of the one before.
+func (p *process) upgrade(t *testing.T, program, admin string) {
+	t.Helper()
+	run(t, nil, program, "upgrade", "--admin", admin)
+	pid, err := strconv.Atoi(p.until(t, "this one ends what it has begun\" pid="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	p.until(t, "the process before this one has ended")
 }
 
 // TestImage builds the image, with a toolchain from this machine in the place of the one that is fetched, and runs the

@@ -84,6 +84,20 @@ func (p *process) until(t *testing.T, text string) string {
 	return ""
 }
 
+// end waits until the program has ended, and fails the test where it did not end well.
+func (p *process) end(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		if err != nil {
+			t.Errorf("it ended: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it does not end:\n%s", p)
+	}
+}
+
 // await looks until something is so, for ten seconds at most.
 func await(t *testing.T, so func() bool, otherwise func() string) {
 	t.Helper()
