@@ -112,9 +112,9 @@ func blackHole(t *testing.T, kind hole) {
 	limit := 14 * time.Second // keepalive: 6 s idle and three probes, 2 s apart, and a look each second
 	switch kind {
 	case forAWhile:
-		time.Sleep(9 * time.Second) // the probes after 6 and 8 s are lost
+		<-time.After(9 * time.Second) // the probes after 6 and 8 s are lost
 		heal()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if n := len(p.tlsConns()); n != 1 {
 			t.Errorf("%d connections when the network is back, want the one that there was", n)
 		}
