@@ -16,9 +16,9 @@ import (
 
 // loadCommand offers calls to a SIP element, and takes them at the far end.
 type loadCommand struct {
-	Target    string   `placeholder:"ADDR" help:"Where requests are sent: [udp|tcp|tls://]HOST[:PORT]. Without it nobody is called."`
-	AnswerAt  []string `name:"answer-at" sep:"," placeholder:"ADDR" help:"Where calls are taken: [udp|tcp|tls://]IP:PORT; may be repeated. Without it nothing is answered."`
-	Transport string   `default:"udp" placeholder:"NAME" help:"Transport of addresses that name none: udp, tcp or tls (${default})."`
+	Target    string   `placeholder:"ADDR" help:"Where requests are sent: [udp|tcp|tls|sctp|tls-sctp://]HOST[:PORT]. Without it nobody is called."`
+	AnswerAt  []string `name:"answer-at" sep:"," placeholder:"ADDR" help:"Where calls are taken: [udp|tcp|tls|sctp|tls-sctp://]IP:PORT; may be repeated. Without it nothing is answered."`
+	Transport string   `default:"udp" placeholder:"NAME" help:"Transport of addresses that name none: udp, tcp, tls, sctp or tls-sctp (${default})."`
 	Bind      string   `placeholder:"IP[:PORT]" help:"Address to call from. Default: the one that leads to the target, any port."`
 
 	Scenario   []string `default:"call" sep:"," placeholder:"NAME[:N]" help:"What an arrival does: call, callee-bye, reinvite, callee-reinvite, options, register or message (${default}). Several are mixed, each N times as often."`

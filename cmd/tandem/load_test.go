@@ -83,11 +83,13 @@ func TestLoadTLS(t *testing.T) {
 	if err := devca.Write(dir, "Load CA", []string{"a.example.com"}, []string{"b.example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	at := "tls://" + loadAt(t)
-	r, stderr, code := loaded(t, nil, "--target", at, "--answer-at", at, "--calls", "20", "--connections", "4",
-		"--cert", dir, "--ca", filepath.Join(dir, "ca.pem"), "--server-name", "a.example.com", "--alias")
-	if code != 0 || r.Done != 20 || r.Messages.ConnectionsDialed != 4 || r.Messages.ConnectionsTaken != 4 {
-		t.Errorf("exit code %d, report %+v, errors:\n%s", code, r, stderr)
+	for _, transport := range []string{"tls", "tls-sctp"} {
+		at := transport + "://" + loadAt(t)
+		r, stderr, code := loaded(t, nil, "--target", at, "--answer-at", at, "--calls", "20", "--connections", "4",
+			"--cert", dir, "--ca", filepath.Join(dir, "ca.pem"), "--server-name", "a.example.com", "--alias")
+		if code != 0 || r.Done != 20 || r.Target != at || r.Messages.ConnectionsDialed != 4 || r.Messages.ConnectionsTaken != 4 {
+			t.Errorf("exit code %d, report %+v, errors:\n%s", code, r, stderr)
+		}
 	}
 }
 

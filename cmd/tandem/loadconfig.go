@@ -69,8 +69,8 @@ func (c *loadCommand) config(ctx context.Context) (load.Config, error) {
 
 // checkTLS says which flags TLS needs.
 func (c *loadCommand) checkTLS(cfg load.Config) error {
-	calls := cfg.Target.Transport == sipaddr.TLS
-	answers := slices.ContainsFunc(cfg.AnswerAt, func(e load.Endpoint) bool { return e.Transport == sipaddr.TLS })
+	calls := cfg.Target.Transport.Secure()
+	answers := slices.ContainsFunc(cfg.AnswerAt, func(e load.Endpoint) bool { return e.Transport.Secure() })
 	switch {
 	case (calls || answers) && c.CA == "" && !c.Insecure:
 		return loadUsage("TLS needs --ca, or --insecure to take any certificate")
@@ -92,8 +92,8 @@ func (c *loadCommand) endpoint(ctx context.Context, flag, text string) (load.End
 	var e load.Endpoint
 	var known bool
 	e.Transport, known = sipaddr.ParseTransport(token)
-	if !known || e.Transport != sipaddr.UDP && e.Transport != sipaddr.TCP && e.Transport != sipaddr.TLS {
-		return e, "", loadUsage("%s: %q is not udp, tcp or tls", flag, token)
+	if !known {
+		return e, "", loadUsage("%s: %q is not udp, tcp, tls, sctp or tls-sctp", flag, token)
 	}
 	host, port := rest, e.Transport.DefaultPort()
 	if h, p, err := net.SplitHostPort(rest); err == nil {

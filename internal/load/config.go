@@ -16,7 +16,7 @@ import (
 // ErrConfig is wrapped by every error that says what is wrong with a Config.
 var ErrConfig = errors.New("load")
 
-// Endpoint is an address with the transport that is spoken there: UDP, TCP or TLS.
+// Endpoint is an address with the transport that is spoken there.
 type Endpoint struct {
 	Transport sipaddr.Transport
 	Addr      netip.AddrPort
@@ -132,7 +132,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, wrong("%d connections and %d identities are more than %d and %d", c.Connections, c.Identities, MaxConnections, MaxIdentities)
 	}
 	if h := c.Handshakes; h != 0 && (!(h > 0 && h <= MaxRate) || !c.calls() || c.Target.Transport == sipaddr.UDP) {
-		return c, wrong("%v handshakes a second need a target over TCP or TLS, and are at most %d", h, MaxRate)
+		return c, wrong("%v handshakes a second need a target, but not over UDP, and are at most %d", h, MaxRate)
 	}
 	if c.Expect < 200 || c.Expect > 699 {
 		return c, wrong("%d is not the status of a final response", c.Expect)
@@ -162,8 +162,8 @@ func (c *Config) checkTransports() error {
 	for i, e := range endpoints {
 		answers := i > 0 || !c.calls()
 		switch e.Transport {
-		case sipaddr.UDP, sipaddr.TCP:
-		case sipaddr.TLS:
+		case sipaddr.UDP, sipaddr.TCP, sipaddr.SCTP:
+		case sipaddr.TLS, sipaddr.TLSSCTP:
 			if len(c.Roots) == 0 && !c.Insecure {
 				return wrong("%v needs the authorities that vouch for the far side, or leave to take any certificate", e)
 			}
@@ -174,7 +174,7 @@ func (c *Config) checkTransports() error {
 				return wrong("%v needs the name that its certificate has to prove", e)
 			}
 		default:
-			return wrong("%v is not a transport that load can be offered over: UDP, TCP or TLS", e.Transport)
+			return wrong("%v is not a transport that load can be offered over: udp, tcp, tls, sctp or tls-sctp", e.Transport)
 		}
 		if !e.Addr.IsValid() || e.Addr.Port() == 0 {
 			return wrong("%v has no port", e)

@@ -3,27 +3,28 @@ package load
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/tandem-sip/tandem/framing"
-	"github.com/tandem-sip/tandem/identity"
-	"github.com/tandem-sip/tandem/sipaddr"
+	"github.com/tandem-sip/tandem/sctp"
 )
 
-// conn is a connection over TCP, with or without TLS. One goroutine reads it, another writes all that was put
-// into its queue meanwhile at once.
+// conn is a connection over TCP, with or without TLS, or an association of SCTP. One goroutine reads it, another writes
+// all that was put into its queue meanwhile at once.
 type conn struct {
-	conn net.Conn
-	wake chan struct{} // has one place
-	done chan struct{} // closed when reading is over
+	conn     net.Conn         // nil: messages are read and written, and no bytes
+	messages sctp.Association // without TLS
+	wake     chan struct{}    // has one place
+	done     chan struct{}    // closed when reading is over
 
-	mu     sync.Mutex // mu guards the fields below
+	mu     sync.Mutex // mu guards the fields below, and the connection while it is not carried yet
 	queue  []byte
+	ends   []int // of the messages in the queue
 	spare  []byte
+	spared []int
 	closed bool
 }
 
@@ -42,6 +43,7 @@ func (c *conn) put(msg []byte) bool {
 		return false
 	}
 	c.queue = append(c.queue, msg...)
+	c.ends = append(c.ends, len(c.queue))
 	return true
 }
 
@@ -62,27 +64,42 @@ func (c *conn) write() {
 			return
 		}
 		c.mu.Lock()
-		out := c.queue
-		c.queue, c.spare = c.spare[:0], nil
+		out, ends := c.queue, c.ends
+		c.queue, c.ends, c.spare, c.spared = c.spare[:0], c.spared[:0], nil, nil
 		c.mu.Unlock()
 		if len(out) > 0 {
-			if _, err := c.conn.Write(out); err != nil {
-				_ = c.conn.Close() // reading then ends as well
+			if err := c.send(out, ends); err != nil {
+				c.end() // reading then ends as well
 				return
 			}
 		}
 		c.mu.Lock()
-		c.spare = out[:0]
+		c.spare, c.spared = out[:0], ends[:0]
 		c.mu.Unlock()
 	}
+}
+
+// send writes messages, which end where ends says.
+func (c *conn) send(out []byte, ends []int) error {
+	if c.conn == nil {
+		return sendMessages(c.messages, out, ends)
+	}
+	_, err := c.conn.Write(out)
+	return err
 }
 
 // end closes the connection.
 func (c *conn) end() {
 	c.mu.Lock()
 	c.closed = true
+	over, messages := c.conn, c.messages
 	c.mu.Unlock()
-	_ = c.conn.Close()
+	switch {
+	case over != nil:
+		_ = over.Close()
+	case messages != nil:
+		_ = shutDown(messages) // it has ended, one way or another
+	}
 }
 
 // carry reads the connection until it ends, and has it written meanwhile.
@@ -93,8 +110,12 @@ func (g *Generator) carry(c *conn, at *place) {
 	defer writer.Wait()
 	defer close(c.done)
 	defer c.end()
-	var decoder framing.Decoder
 	in := newInbox(g, at)
+	if c.conn == nil {
+		c.carryMessages(in)
+		return
+	}
+	var decoder framing.Decoder
 	buf := make([]byte, 0, 32<<10)
 	for {
 		if len(buf) == cap(buf) {
@@ -116,7 +137,7 @@ func (g *Generator) carry(c *conn, at *place) {
 			case framing.Message:
 				in.take(buf[used:used+size], path{conn: c})
 			case framing.Ping:
-				c.put([]byte("\r\n")) // RFC 5626, Section 3.5.1
+				c.put([]byte(pong))
 				c.rouse()
 			}
 			used += size
@@ -141,63 +162,28 @@ const (
 func (g *Generator) dial(ctx context.Context, number int) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	c, err := g.dialPlain(ctx)
+	if err != nil || !g.cfg.Target.Transport.Secure() {
+		return c, err
+	}
+	t := tls.Client(c.conn, g.clientTLS(number))
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.end()
+		return nil, err
+	}
+	c.conn = t
+	return c, nil
+}
+
+// dialPlain opens a connection to the target without TLS.
+func (g *Generator) dialPlain(ctx context.Context) (*conn, error) {
+	if overSCTP(g.cfg.Target.Transport) {
+		return g.dialAssociation(ctx)
+	}
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(g.bind.Addr(), 0)), Control: dialControl}
 	c, err := d.DialContext(ctx, "tcp", g.cfg.Target.Addr.String())
 	if err != nil {
 		return nil, err
 	}
-	if g.cfg.Target.Transport != sipaddr.TLS {
-		return newConn(c), nil
-	}
-	t := tls.Client(c, g.clientTLS(number))
-	if err := t.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return newConn(t), nil
-}
-
-// clientTLS is how the target is spoken to over the connection of that number.
-func (g *Generator) clientTLS(number int) *tls.Config {
-	cfg := &tls.Config{
-		MinVersion: tls.VersionTLS12, // RFC 9325, Section 3.1.1
-		ServerName: g.cfg.ServerName,
-		// VerifyConnection below does what this leaves out: crypto/tls knows no SIP identities.
-		InsecureSkipVerify: true,
-	}
-	if n := len(g.cfg.Certificates); n > 0 {
-		cfg.Certificates = g.cfg.Certificates[number%n : number%n+1]
-	}
-	if !g.cfg.Insecure {
-		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
-			_, err := g.verifier.VerifyConnection(cs, identity.Server, g.cfg.ServerName)
-			return err
-		}
-	}
-	return cfg
-}
-
-// serverTLS is how those who dial are answered.
-func (g *Generator) serverTLS() *tls.Config {
-	cfg := &tls.Config{
-		MinVersion:   tls.VersionTLS12, // RFC 9325, Section 3.1.1
-		Certificates: g.cfg.Certificates[:1],
-		ClientAuth:   tls.RequestClientCert,
-	}
-	if !g.cfg.Insecure {
-		cfg.ClientAuth = tls.RequireAnyClientCert
-		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
-			_, err := g.verifier.VerifyConnection(cs, identity.Client, "")
-			return err
-		}
-	}
-	return cfg
-}
-
-// newVerifier returns what judges certificates; nil when any is taken.
-func newVerifier(roots []*x509.Certificate, insecure bool) (*identity.Verifier, error) {
-	if insecure || len(roots) == 0 {
-		return nil, nil
-	}
-	return identity.NewVerifier(identity.Policy{Roots: roots})
+	return newConn(c), nil
 }

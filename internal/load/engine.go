@@ -55,7 +55,7 @@ type Counters struct {
 	UnknownRequests   int `json:"unknown_requests"`   // of no call, and refused or answered
 	UnknownResponses  int `json:"unknown_responses"`  // to nothing that is remembered
 	Malformed         int `json:"malformed"`          // what is no SIP message
-	ConnectionsDialed int `json:"connections_dialed"` // over TCP and TLS, with those after loss
+	ConnectionsDialed int `json:"connections_dialed"` // all but those over UDP, with those after loss
 	ConnectionsTaken  int `json:"connections_accepted"`
 	Handshakes        int `json:"handshakes"`         // of connections beside those that are called over
 	ConnectionsFailed int `json:"connections_failed"` // dials and handshakes

@@ -1,9 +1,6 @@
 package load
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +11,7 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/tandem-sip/tandem/identity"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
@@ -32,18 +30,13 @@ type Generator struct {
 	handshakes *hdr.Histogram // guarded by the engine's lock
 
 	sockets   []*socket
-	listeners []listener
+	listeners []*listener
+	speakers  map[netip.Addr]sctp.Provider // not changed any more once it is started
 	running   sync.WaitGroup
 
 	mu    sync.Mutex // mu guards the fields below
 	conns map[*conn]bool
 	ended bool
-}
-
-// listener takes connections of one side.
-type listener struct {
-	net.Listener
-	at place
 }
 
 // New opens the sockets of a generator. The error wraps ErrConfig when it is the configuration's fault.
@@ -52,7 +45,7 @@ func New(cfg Config) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: cfg, began: time.Now(), patience: tooLate, conns: make(map[*conn]bool), handshakes: newHistogram()}
+	g := &Generator{cfg: cfg, began: time.Now(), patience: tooLate, conns: make(map[*conn]bool), speakers: make(map[netip.Addr]sctp.Provider), handshakes: newHistogram()}
 	if g.verifier, err = newVerifier(cfg.Roots, cfg.Insecure); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
@@ -131,41 +124,15 @@ func (g *Generator) local() (netip.AddrPort, error) {
 	return netip.AddrPortFrom(c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), g.cfg.Bind.Port()), nil
 }
 
-// listen opens one place of a side. Callers over TCP and TLS listen as well, for requests that come to them over a
-// connection of their own; without a certificate nobody can dial them.
-func (g *Generator) listen(s side, at Endpoint) error {
-	if at.Transport == sipaddr.UDP {
-		u, err := g.listenUDP(s, at.Addr)
-		if err == nil {
-			g.sockets = append(g.sockets, u)
-		}
-		return err
-	}
-	l, err := net.Listen("tcp", at.Addr.String())
-	if err != nil {
-		return err
-	}
-	addr := l.Addr().(*net.TCPAddr).AddrPort()
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	if s == callerSide {
-		g.bind = addr
-	}
-	if at.Transport == sipaddr.TLS && len(g.cfg.Certificates) > 0 {
-		l = tls.NewListener(l, g.serverTLS())
-	}
-	g.listeners = append(g.listeners, listener{l, newPlace(s, at.Transport, addr)})
-	return nil
-}
-
 // start begins to read, to accept and to keep time.
 func (g *Generator) start() {
 	for _, s := range g.sockets {
 		// Ends when the socket is closed.
 		g.running.Go(s.read)
 	}
-	for i := range g.listeners {
+	for _, l := range g.listeners {
 		// Ends when the listener is closed.
-		g.running.Go(func() { g.accept(&g.listeners[i]) })
+		g.running.Go(func() { g.accept(l) })
 	}
 	// Ends when the alarm is closed.
 	g.running.Go(g.keepTime)
@@ -184,39 +151,6 @@ func (g *Generator) keepTime() {
 		if !g.alarm.wait() {
 			return
 		}
-	}
-}
-
-// accept takes connections until the listener is closed.
-func (g *Generator) accept(l *listener) {
-	for {
-		nc, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			time.Sleep(10 * time.Millisecond) // such as too many open files
-			continue
-		}
-		c := newConn(nc)
-		if !g.keep(c) {
-			return
-		}
-		g.count(func(n *Counters) { n.ConnectionsTaken++ })
-		// Ends when the connection does.
-		g.running.Go(func() {
-			defer g.drop(c)
-			if t, ok := nc.(*tls.Conn); ok {
-				ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-				defer cancel()
-				if err := t.HandshakeContext(ctx); err != nil {
-					c.end()
-					g.noConnection(fmt.Errorf("accepted from %v: %w", nc.RemoteAddr(), err))
-					return
-				}
-			}
-			g.carry(c, &l.at)
-		})
 	}
 }
 
@@ -269,10 +203,14 @@ func (g *Generator) close() {
 		_ = s.conn.Close()
 	}
 	for _, l := range g.listeners {
-		_ = l.Close()
+		l.close()
 	}
 	for _, c := range conns {
-		c.end()
+		// Ends when the connection does, or the far side of an association has had its time to agree.
+		g.running.Go(c.end)
 	}
 	g.running.Wait()
+	for _, p := range g.speakers {
+		_ = p.Close() // nothing is lost with it
+	}
 }

@@ -17,12 +17,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tandem-sip/tandem/internal/load"
+	"github.com/tandem-sip/tandem/sctp"
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
 )
 
-var transports = []sipaddr.Transport{sipaddr.UDP, sipaddr.TCP, sipaddr.TLS}
+var transports = []sipaddr.Transport{sipaddr.UDP, sipaddr.TCP, sipaddr.TLS, sipaddr.SCTP, sipaddr.TLSSCTP}
 
 // TestDirect has the two ends speak with each other without anything between, over real sockets.
 func TestDirect(t *testing.T) {
@@ -123,10 +124,22 @@ func TestInterrupt(t *testing.T) {
 // over the new one, and no request fails.
 func TestLostConnection(t *testing.T) {
 	t.Parallel()
+	for _, tr := range []sipaddr.Transport{sipaddr.TCP, sipaddr.SCTP} {
+		t.Run(tr.String(), func(t *testing.T) {
+			t.Parallel()
+			if tr == sipaddr.SCTP && sctp.KernelSpeaks() {
+				t.Skip("the peer speaks SCTP over UDP, and the generator that of the kernel")
+			}
+			losing(t, tr)
+		})
+	}
+}
+
+func losing(t *testing.T, tr sipaddr.Transport) {
 	peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "callee", Handle: siptest.AnswerAll})
-	at := peer.Listen(sipaddr.TCP, 5060)
+	at := peer.Listen(tr, 5060)
 	cfg := load.Config{
-		Target: load.Endpoint{Transport: sipaddr.TCP, Addr: at}, Mix: []load.Share{{Scenario: load.Options, Weight: 1}},
+		Target: load.Endpoint{Transport: tr, Addr: at}, Bind: netip.AddrPortFrom(siptest.Loopback(t), 0), Mix: []load.Share{{Scenario: load.Options, Weight: 1}},
 		Steps: []load.Step{{Rate: 100, Duration: 3 * time.Second}}, Timeout: 500 * time.Millisecond,
 	}
 	var closed atomic.Bool
@@ -272,7 +285,8 @@ func TestConfig(t *testing.T) {
 	}{
 		{"nothing", load.Config{}, "neither a target"},
 		{"no port", load.Config{Target: load.Endpoint{Transport: sipaddr.UDP, Addr: netip.MustParseAddrPort("127.0.0.1:0")}}, "has no port"},
-		{"SCTP", load.Config{Target: load.Endpoint{Transport: sipaddr.SCTP, Addr: udp.Addr}}, "is not a transport"},
+		{"no transport", load.Config{Target: load.Endpoint{Addr: udp.Addr}}, "is not a transport"},
+		{"TLS over SCTP without authorities", load.Config{Target: load.Endpoint{Transport: sipaddr.TLSSCTP, Addr: udp.Addr}}, "authorities"},
 		{"TLS without authorities", load.Config{Target: tlsAt}, "authorities"},
 		{"TLS without a name", load.Config{Target: tlsAt, Roots: newSite(t).roots}, "name that its certificate"},
 		{"answering TLS without a certificate", load.Config{AnswerAt: []load.Endpoint{tlsAt}, Insecure: true}, "needs a certificate"},

@@ -70,12 +70,16 @@ func (g *Generator) knock(ctx context.Context, number int) error {
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.end()
+	ctx, cancel := context.WithTimeout(ctx, knockTimeout)
+	defer cancel()
+	if c.conn == nil {
+		return pingAssociation(ctx, c.messages)
+	}
 	defer context.AfterFunc(ctx, func() { _ = c.conn.Close() })()
-	_ = c.conn.SetDeadline(time.Now().Add(knockTimeout))
-	if _, err := io.WriteString(c.conn, "\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c.conn, ping); err != nil {
 		return err
 	}
-	_, err = io.ReadFull(c.conn, make([]byte, 2))
+	_, err = io.ReadFull(c.conn, make([]byte, len(pong)))
 	return err
 }

@@ -104,7 +104,7 @@ func (g *Generator) follow(ctx context.Context, number int, o *origin) *origin {
 		g.out(next)
 		return nil
 	}
-	next.path.conn.conn = c.conn // which nobody has looked at yet
+	next.path.conn.conn, next.path.conn.messages = c.conn, c.messages // which nobody has looked at yet
 	if !g.keep(next.path.conn) {
 		g.out(next)
 		return nil

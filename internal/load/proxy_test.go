@@ -78,7 +78,7 @@ func (s *site) proxy(second bool, next string) {
 	dns := siptest.NewDNS(s.t, zone)
 	yaml := strings.NewReplacer("AT", at.String(), "DOMAIN", domain, "OTHER", other, "FROM", from.String(), "DNS", dns.Addr().String(),
 		"CALLER", s.caller.String(), "CALLEE", s.callee.String(), "NEXT", next).Replace(`
-listen: ["udp://AT:5060", "tcp://AT:5060", "tls://AT:5061"]
+listen: ["udp://AT:5060", "tcp://AT:5060", "tls://AT:5061", "sctp://AT:5060", "tls-sctp://AT:5061"]
 dns: ["DNS"]
 trust: {ca: [ca.pem]}
 domains: [{name: DOMAIN, certificate: DOMAIN.pem, key: DOMAIN.key}]
@@ -127,7 +127,7 @@ func (s *site) config(tr sipaddr.Transport, target netip.Addr) load.Config {
 		Steps: []load.Step{{Rate: 200}}, Calls: 60, Ring: 5 * time.Millisecond, Hold: 20 * time.Millisecond,
 		Timeout: 10 * time.Second, Version: "test",
 	}
-	if tr == sipaddr.TLS {
+	if tr.Secure() {
 		cfg.Certificates, cfg.Roots, cfg.ServerName = []tls.Certificate{s.pair("client.example.org")}, s.roots, "a.example.com"
 	}
 	return cfg
