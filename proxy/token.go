@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base32"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,13 +22,7 @@ const (
 	referenceParam = "ti" // identity under which the signed next hop can be authenticated
 	domainParam    = "tl" // local domain on whose behalf the request goes there, when several are served
 	specialParam   = "ts" // which special addresses it may be at: "any", or one address
-
-	tokenLength = 26 // bytes of a token: 128 bits in base32
 )
-
-// lowercase is how tokens are written. Parameters are compared without regard to case, and words that some elements look
-// for in a message as a whole, such as "CSeq", must not come up by chance.
-var lowercase = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // signer makes and checks dialog tokens. It is safe for concurrent use.
 type signer struct {
@@ -95,17 +88,17 @@ func (s *signer) appendToken(dst []byte, callID string, to *sip.URI, cl claim) [
 	in = append(in, cl.special...)
 	t.in = in
 	s.mac.sum(&t.tag, in)
-	dst = lowercase.AppendEncode(dst, t.tag[:])
+	dst = sip.AppendToken(dst, &t.tag)
 	s.pool.Put(t)
 	return dst
 }
 
 // valid reports whether a claim is signed by the key of s.
 func (s *signer) valid(cl claim, callID string, to *sip.URI) bool {
-	if len(cl.token) != tokenLength {
+	if len(cl.token) != sip.TokenLen {
 		return false
 	}
-	var given, made [tokenLength]byte
+	var given, made [sip.TokenLen]byte
 	copy(given[:], cl.token)
 	s.appendToken(made[:0], callID, to, cl)
 	return subtle.ConstantTimeCompare(given[:], made[:]) == 1

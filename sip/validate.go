@@ -19,8 +19,8 @@ var singletonBits = func() (bits uint64) {
 
 // Validate judges what an element on the way must understand: that the mandatory fields are there
 // (RFC 3261, Section 8.1.1), that what may stand once is not repeated, and in requests the
-// Request-URI, Max-Forwards, Route and Contact; in all messages the topmost Via, From, To, Call-ID
-// and CSeq. It does not look at what only endpoints read. A missing Max-Forwards, branch or From tag passes, since RFC 2543 had none; so do
+// Request-URI, Max-Forwards, Route, Contact and the URIs in From and To; in all messages the topmost Via, From, To,
+// Call-ID and CSeq. It does not look at what only endpoints read. A missing Max-Forwards, branch or From tag passes, since RFC 2543 had none; so do
 // unknown methods and URI schemes. It touches everything that a Message parses on touch.
 //
 // The error is a *[SyntaxError]. That there is none is remembered.
@@ -113,11 +113,16 @@ func (m *Message) validateDialog() error {
 	return validCallID(id)
 }
 
-// validateParty checks From or To: the URI and the tag.
+// validateParty checks From or To: the tag, and in requests the URI.
 func (m *Message) validateParty(f Field, n *NameAddr, state *parseState) error {
 	var u URI
 	var err error
-	if v, ok := m.Value(f); ok && *state == untouched {
+	if !m.IsRequest() {
+		_, err = m.nameAddr(f, n, state)
+		if err != nil {
+			return err
+		}
+	} else if v, ok := m.Value(f); ok && *state == untouched {
 		*state = broken
 		var whole error
 		if whole, err = n.parseURI(v, &u); whole != nil {

@@ -88,3 +88,26 @@ func TestValidateResponse(t *testing.T) {
 		t.Error("passed without CSeq")
 	}
 }
+
+// TestValidateParties: nothing on the way depends on the URIs in From and To of a response, whose answerer copied them.
+func TestValidateParties(t *testing.T) {
+	for _, c := range []struct {
+		start, from string
+		valid       bool
+	}{
+		{"INFO sip:b@example.com SIP/2.0", "<sip:a@[>;tag=1", false},
+		{"SIP/2.0 200 OK", "<sip:a@[>;tag=1", true},
+		{"SIP/2.0 200 OK", "<sip:a@example.com>;tag=1;tag=2", false},
+		{"SIP/2.0 200 OK", "<sip:a@example.com;tag=1", false},
+		{"SIP/2.0 200 OK", "", false},
+	} {
+		m, err := ParseBytes([]byte(c.start + "\r\nVia: SIP/2.0/UDP a.example.com;branch=z9hG4bKx\r\nFrom: " + c.from +
+			"\r\nTo: <sip:b@example.com>\r\nCall-ID: x\r\nCSeq: 1 INFO\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"))
+		if err == nil {
+			err = m.Validate()
+		}
+		if (err == nil) != c.valid {
+			t.Errorf("%s, From: %s: %v", c.start, c.from, err)
+		}
+	}
+}
