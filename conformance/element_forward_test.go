@@ -274,6 +274,10 @@ func (e *element) response(m *sip.Message) {
 	}
 	ed := m.Edit()
 	ed.RemoveFirst(sip.FieldVia)
+	if e.dropsAfter && m.StatusCode() >= 200 {
+		e.ended(p.over) // before the next request comes, which the answer lets come
+		p.over.Close()
+	}
 	p.answer(ed.AppendTo(nil))
 	if m.StatusCode() < 200 {
 		return
@@ -283,9 +287,6 @@ func (e *element) response(m *sip.Message) {
 		p.source.open--
 	}
 	e.mu.Unlock()
-	if e.dropsAfter {
-		p.over.Close()
-	}
 }
 
 // cancel sends a CANCEL where its INVITE went.
