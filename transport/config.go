@@ -68,8 +68,8 @@ type Config struct {
 	// Listen has the listen addresses. Dialed connections use the IP address of the first one of
 	// their transport and address family.
 	Listen []Listen
-	// Inherit returns the socket of a listen address when there is one already, and nil when it is to be opened. The
-	// file is closed here. Nil: all are opened.
+	// Inherit returns the socket of a listen address when there is one already, and nil when it is to be opened. A UDP
+	// listener may have several: it is asked again until it returns nil. The file is closed here. Nil: all are opened.
 	Inherit func(Listen) *os.File
 	// Domains has the served domains. Without any there is no TLS. The first is used by clients
 	// that name none.
@@ -171,7 +171,8 @@ type Config struct {
 
 	// Loops is how many event loops carry the sockets (Linux only); each keeps one processor busy at most. Default:
 	// half of the processors that Go uses, rounded up, which leaves the rest to handshakes, the collector and the
-	// system. Negative: none, and a goroutine of its own for each connection.
+	// system. With several each reads its own socket of a UDP listener (SO_REUSEPORT), unless that is inherited or has
+	// port 0. Negative: none, and a goroutine of its own for each connection.
 	Loops int
 
 	// QueueBytes bounds what waits to be written on one connection whose peer does not take it.

@@ -34,12 +34,38 @@ func (t *Transport) listenTCP(l Listen, network string) (*net.TCPListener, error
 	return tcp, nil
 }
 
-// listenUDP opens the socket of a UDP listener, or takes the one that is there.
-func (t *Transport) listenUDP(l Listen, network string) (*net.UDPConn, error) {
-	f := t.inherited(l)
-	if f == nil {
-		return net.ListenUDP(network, net.UDPAddrFromAddrPort(l.Addr))
+// listenUDP opens the sockets of a UDP listener, one for each event loop, or takes those that are there: all of them,
+// however many loops there are, for what comes to one that nobody reads is lost. It adds none to them, because whatever
+// comes to one of this process alone would be lost if another one had to go on in its place.
+func (t *Transport) listenUDP(l Listen, network string) (conns []*net.UDPConn, err error) {
+	for f := t.inherited(l); f != nil; f = t.inherited(l) {
+		c, err := takeUDP(f)
+		if err != nil {
+			for _, c := range conns {
+				_ = c.Close()
+			}
+			return nil, err
+		}
+		if conns = append(conns, c); l.Addr.Port() == 0 {
+			break // another one may be another listener's
+		}
 	}
+	if len(conns) > 0 {
+		return conns, nil
+	}
+	// The first is bound as the only one with its address: a second process is refused.
+	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(l.Addr))
+	if err != nil {
+		return nil, err
+	}
+	if conns = append(conns, c); l.Addr.Port() == 0 {
+		return conns, nil // it would be handed over as another listener's
+	}
+	return append(conns, t.alongside(c, network)...), nil
+}
+
+// takeUDP makes a socket of an inherited descriptor.
+func takeUDP(f *os.File) (*net.UDPConn, error) {
 	defer f.Close()
 	c, err := net.FilePacketConn(f)
 	if err != nil {

@@ -14,15 +14,18 @@ import (
 // A loop carries only what goes its usual way. A connection that ends, fails or begins to close is handed back to the
 // goroutine that belongs to it, and to Go's poller.
 type loop struct {
-	t    *Transport
-	poll int // descriptor of epoll
-	bell int // of an eventfd, which ends a wait
-	done chan struct{}
+	t      *Transport
+	number int // among the loops
+	poll   int // descriptor of epoll
+	bell   int // of an eventfd, which ends a wait
+	done   chan struct{}
+	batch  *batch
 
 	datagrams, streams strain // what was left unread
 
 	// The fields below are owned by the goroutine of the loop.
 	events  []unix.EpollEvent
+	seat    *seat // the processor where its turn began; nil: it is the only loop
 	yielded time.Time
 	look    time.Time // when to look at watched again
 
@@ -60,8 +63,8 @@ const (
 // newLoops makes n loops. They do nothing before run.
 func newLoops(t *Transport, n int) ([]*loop, error) {
 	var loops []*loop
-	for range n {
-		l, err := newLoop(t)
+	for i := range n {
+		l, err := newLoop(t, i)
 		if err != nil {
 			for _, l := range loops {
 				l.release()
@@ -73,7 +76,7 @@ func newLoops(t *Transport, n int) ([]*loop, error) {
 	return loops, nil
 }
 
-func newLoop(t *Transport) (*loop, error) {
+func newLoop(t *Transport, number int) (*loop, error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -83,8 +86,11 @@ func newLoop(t *Transport) (*loop, error) {
 		_ = unix.Close(poll)
 		return nil, err
 	}
-	l := &loop{t: t, poll: poll, bell: bell, done: make(chan struct{}),
+	l := &loop{t: t, number: number, poll: poll, bell: bell, done: make(chan struct{}), batch: &t.batch,
 		events: make([]unix.EpollEvent, eventsAtOnce), watched: make(map[*Conn]struct{})}
+	if t.cfg.Loops > 1 {
+		l.batch = new(batch)
+	}
 	if err := l.control(unix.EPOLL_CTL_ADD, bell, bellSlot, unix.EPOLLIN); err != nil {
 		l.release()
 		return nil, err
@@ -182,7 +188,8 @@ func (l *loop) run() {
 		}
 		l.mu.Unlock()
 
-		l.t.batch.begin()
+		l.batch.begin()
+		l.begin()
 		datagrams, streams := false, n == len(l.events)
 		for i := range n {
 			if s := ready[i]; s != nil {
@@ -200,7 +207,8 @@ func (l *loop) run() {
 				ready[i] = nil
 			}
 		}
-		l.t.batch.end()
+		l.batch.end()
+		l.end()
 		l.datagrams.turned(datagrams)
 		l.streams.turned(streams)
 

@@ -21,6 +21,12 @@ func (*descriptor) deadline(time.Time) bool { return false }
 func (*descriptor) close() bool             { return false }
 func (*descriptor) quit()                   {}
 
+type seats struct{}
+
+func newSeats(int) seats { return seats{} }
+
+func (t *Transport) gathers(f flusher) bool { return t.batch.gathers(f) }
+
 func (*Transport) startLoops() []*loop { return nil }
 func stopLoops([]*loop)                {}
 

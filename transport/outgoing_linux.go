@@ -64,9 +64,26 @@ func (o *outgoing) slot(key uint64) *uint64 {
 	return &o.taken[(key^key>>10^key>>20^key>>32)%uint64(len(o.taken))]
 }
 
+// chosen returns the socket of the listener to send to an address from: that of the loop whose turn it is, which then
+// shares no lock with other loops, and else one that is always the same for the address.
+func (s *udpSocket) chosen(to netip.AddrPort) *udpSocket {
+	n := len(s.group)
+	if n == 1 {
+		return s
+	}
+	if l := s.t.seats.here(); l != nil {
+		loops := s.t.cfg.Loops
+		if k := (l.number - s.index%loops + loops) % loops; k < n { // loopFor, the other way round
+			return s.group[k]
+		}
+	}
+	return s.group[hashOf(to)%uint32(n)]
+}
+
 // write sends one datagram, at the end of the turn if a loop is at work. What finds no room in the socket's buffer is
 // lost, as it might be anywhere.
 func (s *udpSocket) write(b []byte, to netip.AddrPort) error {
+	s = s.chosen(to)
 	d := &s.own
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -92,7 +109,7 @@ func (s *udpSocket) write(b []byte, to netip.AddrPort) error {
 	if err := s.addLocked(b, to, key); err != nil {
 		return err
 	}
-	if !known || !o.listed && !s.t.batch.gathers(s) {
+	if !known || !o.listed && !s.t.gathers(s) {
 		return s.sendLocked()
 	}
 	o.listed = true

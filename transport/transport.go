@@ -24,6 +24,7 @@ type Transport struct {
 	nameless *domain // plain connections of no served domain
 	refused  refusals
 	quit     chan struct{}
+	seats    seats
 
 	// The fields below are atomic.
 	domains   atomic.Pointer[domainSet]
@@ -31,7 +32,7 @@ type Transport struct {
 	nextID    atomic.Uint64
 	loops     atomic.Pointer[[]*loop]
 	count     counters
-	batch     batch
+	batch     batch // of the only loop
 	decided   decisions
 	paused    atomic.Pointer[pause]             // while the listeners stand still
 	divert    atomic.Pointer[func(Packet) bool] // nil: every datagram is ours
@@ -85,6 +86,7 @@ func New(cfg Config) (*Transport, error) {
 		gate:        newGate(cfg.MaxHandshakes),
 		nameless:    newDomain("", cfg),
 		quit:        make(chan struct{}),
+		seats:       newSeats(cfg.Loops),
 		conns:       make(map[alias.ConnID]*Conn),
 		pending:     make(map[uint64]func()),
 		perSource:   make(map[netip.Addr]int),

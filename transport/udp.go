@@ -16,16 +16,18 @@ import (
 // maxDatagram is what a UDP datagram can carry over IPv4: RFC 3261, Section 18.1.1.
 const maxDatagram = 65535 - 20 - 8
 
-// udpSocket is the socket of one UDP listener. Datagrams are sent from the goroutine that has something to send, or
-// by the loop at the end of its turn.
+// udpSocket is the socket of a UDP listener, or one of several with the same address: with several event loops each reads
+// one of its own. Datagrams are sent from the goroutine that has something to send, or by the loop at the end of its turn.
 type udpSocket struct {
 	t     *Transport
 	index int // in Config.Listen
+	place int // in group
 	conn  *net.UDPConn
 	own   descriptor // the socket, while a loop carries it
 	out   *outgoing  // datagrams that a loop is about to send; nil without one
 	gone  chan struct{}
 	ep    *endpoint
+	group []*udpSocket // all sockets of the listener; the first stands for them in a Flow
 
 	generation atomic.Uint64 // raised by Update: judgements made before are old
 
@@ -40,21 +42,25 @@ func (t *Transport) listenUDPLocked(i int, l Listen) error {
 	if l.Addr.Addr().Is6() && !l.Addr.Addr().Is4In6() {
 		network = "udp6"
 	}
-	conn, err := t.listenUDP(l, network)
+	conns, err := t.listenUDP(l, network)
 	if err != nil {
 		return err
 	}
-	// The system may give less; that costs datagrams under load and nothing else.
-	_ = conn.SetReadBuffer(t.cfg.SocketBuffer)
-	_ = conn.SetWriteBuffer(t.cfg.SocketBuffer)
-	if raw, err := conn.SyscallConn(); err == nil {
-		_ = noBroadcast(raw)
-	}
-	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	local := conns[0].LocalAddr().(*net.UDPAddr).AddrPort()
 	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
-	s := &udpSocket{t: t, index: i, conn: conn, gone: make(chan struct{}), ep: plainEndpoint(sipaddr.UDP, local, t.plainHost(local))}
-	t.addEndpointLocked(s.ep)
-	t.sockets = append(t.sockets, s)
+	ep := plainEndpoint(sipaddr.UDP, local, t.plainHost(local))
+	t.addEndpointLocked(ep)
+	group := make([]*udpSocket, len(conns))
+	for k, conn := range conns {
+		// The system may give less; that costs datagrams under load and nothing else.
+		_ = conn.SetReadBuffer(t.cfg.SocketBuffer)
+		_ = conn.SetWriteBuffer(t.cfg.SocketBuffer)
+		if raw, err := conn.SyscallConn(); err == nil {
+			_ = noBroadcast(raw)
+		}
+		group[k] = &udpSocket{t: t, index: i, place: k, conn: conn, gone: make(chan struct{}), ep: ep, group: group}
+	}
+	t.sockets = append(t.sockets, group...)
 	return nil
 }
 
@@ -125,12 +131,7 @@ func (s *udpSocket) source(from netip.AddrPort) *Source {
 		s.seen = g
 		clear(s.recent[:])
 	}
-	a := from.Addr().As16()
-	h := uint32(from.Port())
-	for _, x := range a {
-		h = h*31 + uint32(x)
-	}
-	slot := &s.recent[(h^h>>8^h>>16)%uint32(len(s.recent))]
+	slot := &s.recent[hashOf(from)%uint32(len(s.recent))]
 	if src := *slot; src != nil && src.Remote == from {
 		return src
 	}
@@ -139,10 +140,19 @@ func (s *udpSocket) source(from netip.AddrPort) *Source {
 	return src
 }
 
+// hashOf returns a number of an address, whose lowest bits differ from those of others.
+func hashOf(a netip.AddrPort) uint32 {
+	h := uint32(a.Port())
+	for _, x := range a.Addr().As16() {
+		h = h*31 + uint32(x)
+	}
+	return h ^ h>>8 ^ h>>16
+}
+
 // newSource makes the Source of an address.
 func (s *udpSocket) newSource(from netip.AddrPort) *Source {
 	src := &Source{
-		Flow:      Flow{sock: s, to: from},
+		Flow:      Flow{sock: s.group[0], to: from},
 		Remote:    from,
 		Local:     s.ep.listen,
 		Transport: sipaddr.UDP,

@@ -49,7 +49,7 @@ func newGathering() *gathering {
 
 // carry has a loop read the socket, and returns true when it was closed. It returns false when there is no loop.
 func (s *udpSocket) carry() bool {
-	l := s.t.loopFor(uint64(s.index))
+	l := s.t.loopFor(uint64(s.index + s.place))
 	if l == nil {
 		return false
 	}

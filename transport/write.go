@@ -55,7 +55,7 @@ func (c *Conn) send(b []byte) error {
 	c.awake = true
 	c.mu.Unlock()
 	if tell && inline {
-		c.t.batch.put(c)
+		c.t.put(c)
 	} else if tell {
 		c.tell()
 	}

@@ -5,17 +5,22 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-sip/tandem/internal/devca"
 )
@@ -175,17 +180,24 @@ func upgradable(host, agent, more string) string {
 
 // TestUpgradeUnderLoad has a proxy replaced while calls go on over UDP and over TLS. None fails: datagrams of the
 // old process's transactions reach it, dialogs that it began go on in the new one, and what its connections closed on is sent
-// again.
+// again. With four event loops a UDP listener has four sockets, and the next process reads them all.
 func TestUpgradeUnderLoad(t *testing.T) {
-	for _, tc := range []struct{ name, target string }{{"UDP", "udp"}, {"TLS", "tls"}} {
+	for _, tc := range []struct {
+		name, target string
+		env          []string
+		sources      int
+	}{{"UDP", "udp", nil, 3}, {"TLS", "tls", nil, 3}, {"UDP, four loops", "udp", []string{"GOMAXPROCS=8"}, 16}} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			host, agent := freeHost(t), freeHost(t)
-			p := launch(t, upgradable(host, agent, ""), nil)
+			p := launch(t, upgradable(host, agent, ""), tc.env)
+			if n := udpSockets(t, host); len(tc.env) > 0 && n != 4 && runtime.GOOS == "linux" {
+				t.Errorf("the listener for UDP has %d sockets", n)
+			}
 			target := map[string]string{"udp": "udp://" + host + ":5060", "tls": "tls://" + host + ":5061"}[tc.target]
 			wait := offer(t, "--target", target, "--bind", agent+":5071", "--answer-at", "udp://"+agent+":5070", "--to", "sip:bob@example.com",
 				"--from", "sip:alice@example.net", "--scenario", "call,callee-bye", "--hops", "1", "--rate", "100", "--duration", underLoad(t).String(),
-				"--ring", "100ms", "--hold", "400ms", "--connections", "3", "--alias", "--server-name", "example.com",
+				"--ring", "100ms", "--hold", "400ms", "--connections", strconv.Itoa(tc.sources), "--alias", "--server-name", "example.com",
 				"--ca", filepath.Join(p.dir, "ca.pem"), "--cert", filepath.Join(p.dir, "example.net.pem"))
 			<-time.After(underLoad(t) / 3) // so that calls are under way, and more come afterwards
 			pid := p.upgrade()
@@ -214,6 +226,17 @@ func TestUpgradeUnderLoad(t *testing.T) {
 			ask(t, host+":5060", "OPTIONS", "sip:"+host, "SIP/2.0 200 ")
 		})
 	}
+}
+
+// udpSockets counts the sockets for UDP on port 5060 of a host, 0 where the system does not tell. It is told in the order of bytes that most machines have.
+func udpSockets(t *testing.T, host string) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/net/udp")
+	if err != nil {
+		return 0
+	}
+	ip := netip.MustParseAddr(host).As4()
+	return strings.Count(string(b), fmt.Sprintf(": %02X%02X%02X%02X:%04X ", ip[3], ip[2], ip[1], ip[0], 5060))
 }
 
 // TestUpgradeRefused: a new process that cannot start, because of its configuration or because another listener is in
@@ -292,7 +315,28 @@ func TestUpgradeTold(t *testing.T) {
 	}
 }
 
-// TestSocketActivation has listeners opened by somebody else, as systemd does it.
+// reused opens a socket for UDP beside others with its address, in blocking mode as systemd does it.
+func reused(t *testing.T, at string) *os.File {
+	t.Helper()
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return errors.Join(cerr, err)
+	}}
+	c, err := config.ListenPacket(t.Context(), "udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f, err := c.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// TestSocketActivation has listeners opened by somebody else, as systemd does it, that for UDP twice: both sockets are read.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	host := freeHost(t)
@@ -301,22 +345,16 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	udp, err := net.ListenPacket("udp", host+":5060")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer udp.Close()
+	udp, another := reused(t, host+":5060"), reused(t, host+":5060")
 	stream, err := tcp.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	datagram, err := udp.(*net.UDPConn).File()
-	if err != nil {
-		t.Fatal(err)
+	given := []string{"LISTEN_FDS=3", "LISTEN_FDNAMES=sips:sip:sip"}
+	p := launch(t, upgradable(host, host, ""), given, stream, udp, another) // in use, were they to be opened
+	for range 20 {                                                          // from different ports, so that none of the two is left out
+		ask(t, host+":5060", "OPTIONS", "sip:"+host, "SIP/2.0 200 ")
 	}
-	given := []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=sips:sip"}
-	p := launch(t, upgradable(host, host, ""), given, stream, datagram) // in use, were they to be opened
-	ask(t, host+":5060", "OPTIONS", "sip:"+host, "SIP/2.0 200 ")
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	if code := p.code(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, p.log())

@@ -46,6 +46,7 @@ const (
 // message is what the two say to each other, one JSON object a line.
 type message struct {
 	Step    string          `json:"step,omitempty"`
+	All     bool            `json:"all,omitempty"`     // of ready: where a listener has several sockets, all are read
 	Sockets []string        `json:"sockets,omitempty"` // in the order of the descriptors
 	Note    json.RawMessage `json:"note,omitempty"`
 }
@@ -95,15 +96,12 @@ func (w *wire) receive(by time.Time) (m message, err error) {
 }
 
 // expect waits for a step.
-func (w *wire) expect(step string, by time.Time) error {
+func (w *wire) expect(step string, by time.Time) (message, error) {
 	m, err := w.receive(by)
-	if err != nil {
-		return err
+	if err == nil && m.Step != step {
+		err = fmt.Errorf("handover: the other process said %q instead of %q: it may be another version", m.Step, step)
 	}
-	if m.Step != step {
-		return fmt.Errorf("handover: the other process said %q instead of %q: it may be another version", m.Step, step)
-	}
-	return nil
+	return m, err
 }
 
 // connOf makes a connection of an inherited descriptor, and closes the file.

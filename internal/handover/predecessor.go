@@ -69,10 +69,11 @@ func (p *Predecessor) Ready() error {
 		}
 	}
 	p.sockets = nil
-	if err := p.wire.send(message{Step: stepReady}); err != nil {
+	if err := p.wire.send(message{Step: stepReady, All: true}); err != nil {
 		return err
 	}
-	return p.wire.expect(stepGo, time.Now().Add(Patience))
+	_, err := p.wire.expect(stepGo, time.Now().Add(Patience))
+	return err
 }
 
 // Serving says that this process serves, and waits until the other has stepped back. An error says that it has ended
@@ -81,6 +82,6 @@ func (p *Predecessor) Serving() error {
 	if err := p.wire.send(message{Step: stepServing}); err != nil {
 		return err
 	}
-	err := p.wire.expect(stepYours, time.Now().Add(Patience))
+	_, err := p.wire.expect(stepYours, time.Now().Add(Patience))
 	return errors.Join(err, p.wire.conn.Close())
 }

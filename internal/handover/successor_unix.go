@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,9 +30,10 @@ type Successor struct {
 	// Relay is between the two for as long as this one lives.
 	Relay net.Conn
 
-	wire  *wire
-	ended chan struct{} // closed when it has ended
-	how   string        // set before ended is closed
+	wire    *wire
+	several bool          // a listener has more than one socket
+	ended   chan struct{} // closed when it has ended
+	how     string        // set before ended is closed
 }
 
 // Start starts the program at path with the arguments that this process has, and with the sockets. note is told to it.
@@ -47,8 +49,9 @@ func Start(path string, sockets []Socket, note any) (*Successor, error) {
 	}
 	defer func() { _ = unix.Close(theirRelay) }()
 	files := []uintptr{0, 1, 2, uintptr(theirs), uintptr(theirRelay)}
-	first := message{}
+	first, several := message{}, false
 	for _, s := range sockets {
+		several = several || slices.Contains(first.Sockets, s.Name)
 		files = append(files, uintptr(s.FD))
 		first.Sockets = append(first.Sockets, s.Name)
 	}
@@ -60,7 +63,7 @@ func Start(path string, sockets []Socket, note any) (*Successor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("handover: cannot start %s: %w", path, errors.Join(err, control.Close(), relay.Close()))
 	}
-	s := &Successor{PID: pid, Relay: relay, wire: newWire(control), ended: make(chan struct{})}
+	s := &Successor{PID: pid, Relay: relay, wire: newWire(control), several: several, ended: make(chan struct{})}
 	// Ends when that process does, or with this one.
 	go s.reap()
 	if err := s.wire.send(first); err != nil {
@@ -122,14 +125,21 @@ func (s *Successor) reap() {
 }
 
 // Ready waits until the new process has opened what it needs.
-func (s *Successor) Ready(ctx context.Context) error { return s.await(ctx, stepReady, Patience) }
+func (s *Successor) Ready(ctx context.Context) error {
+	m, err := s.await(ctx, stepReady, Patience)
+	if err == nil && s.several && !m.All {
+		err = s.failed(errors.New("handover: the new process is of a version that reads one socket of a UDP listener, and there are several: restart in its place"))
+	}
+	return err
+}
 
 // Begin lets the new process serve, and waits until it does. This one must not read from the sockets any more.
 func (s *Successor) Begin(ctx context.Context) error {
 	if err := s.wire.send(message{Step: stepGo}); err != nil {
 		return s.failed(err)
 	}
-	return s.await(ctx, stepServing, 5*time.Second)
+	_, err := s.await(ctx, stepServing, 5*time.Second)
+	return err
 }
 
 // Yield says to the new process that it is on its own now.
@@ -139,17 +149,17 @@ func (s *Successor) Yield() error {
 }
 
 // await waits for a step. After an error the new process is gone.
-func (s *Successor) await(ctx context.Context, step string, within time.Duration) error {
+func (s *Successor) await(ctx context.Context, step string, within time.Duration) (message, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	err := s.wire.expect(step, time.Now().Add(within))
+	m, err := s.wire.expect(step, time.Now().Add(within))
 	if ctx.Err() != nil {
 		err = fmt.Errorf("handover: %w", ctx.Err())
 	}
 	if err != nil {
-		return s.failed(err)
+		err = s.failed(err)
 	}
-	return nil
+	return m, err
 }
 
 // failed ends the new process and says what became of it.
