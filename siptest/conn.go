@@ -2,9 +2,11 @@ package siptest
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -22,12 +24,14 @@ type Conn struct {
 	raw       socket        // nil over UDP
 	stream    net.Conn      // raw, or TLS over it
 	socket    *net.UDPConn  // nil but over UDP
-	gate      chan struct{} // holds a token while reading may go on
+	turn      *sync.Cond    // of mu; told when stalled or parked change, and when reading is over
 	ended     chan struct{} // closed when reading is over
 
-	mu    sync.Mutex // guards the fields below
-	err   error      // why reading is over
-	heard int        // bytes
+	mu      sync.Mutex // guards the fields below
+	stalled bool       // reading waits for Resume
+	parked  bool       // it does
+	err     error      // why reading is over
+	heard   int        // bytes
 }
 
 // socket is what a connection runs over: TCP or SCTP.
@@ -39,10 +43,10 @@ type socket interface {
 // stream makes a Conn over TCP or SCTP.
 func (p *Peer) stream(tr sipaddr.Transport, socket socket, accepted bool) *Conn {
 	c := &Conn{p: p, transport: tr, accepted: accepted, raw: socket, stream: socket,
-		gate: make(chan struct{}, 1), ended: make(chan struct{}),
+		ended:  make(chan struct{}),
 		local:  socket.LocalAddr().(*net.TCPAddr).AddrPort(),
 		remote: socket.RemoteAddr().(*net.TCPAddr).AddrPort()}
-	c.gate <- struct{}{}
+	c.turn = sync.NewCond(&c.mu)
 	return c
 }
 
@@ -115,9 +119,11 @@ func (c *Conn) read() {
 	var buf []byte
 	chunk := make([]byte, 64<<10)
 	for {
-		<-c.gate
-		c.Resume() // which does not wait: Close may have given the token back meanwhile
+		c.park()
 		n, err := c.stream.Read(chunk)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil // Stall has ended this read
+		}
 		buf = append(buf, chunk[:n]...)
 		for {
 			raw, rest, ok := cutMessage(buf)
@@ -131,6 +137,7 @@ func (c *Conn) read() {
 		c.heard += n
 		if err != nil {
 			c.err = err
+			c.turn.Broadcast()
 		}
 		c.mu.Unlock()
 		if err != nil {
@@ -254,23 +261,44 @@ func (c *Conn) Reset() {
 	c.Cut()
 }
 
-// Stall stops reading after the read that is going on, so that the other side's sending jams. Until Resume.
+// Stall stops reading, so that the other side's sending jams, until Resume. When it returns nothing more is read; over SCTP
+// the read that is going on may still take a message.
 func (c *Conn) Stall() {
-	if tcp, ok := c.raw.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(4096)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stalled = true
+	tcp, ok := c.raw.(*net.TCPConn)
+	if !ok {
+		return
 	}
-	select {
-	case <-c.gate:
-	default:
+	_ = tcp.SetReadBuffer(4096)
+	_ = tcp.SetReadDeadline(time.Unix(1, 0))
+	for c.stalled && !c.parked && c.err == nil {
+		c.turn.Wait()
 	}
 }
 
 // Resume reads again after Stall.
 func (c *Conn) Resume() {
-	select {
-	case c.gate <- struct{}{}:
-	default:
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stalled {
+		c.stalled = false
+		_ = c.raw.SetReadDeadline(time.Time{})
+		c.turn.Broadcast()
 	}
+}
+
+// park waits between Stall and Resume.
+func (c *Conn) park() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.stalled {
+		c.parked = true
+		c.turn.Broadcast()
+		c.turn.Wait()
+	}
+	c.parked = false
 }
 
 // Heard counts the bytes that came.

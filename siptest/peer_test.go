@@ -112,9 +112,10 @@ func TestPieces(t *testing.T) {
 	server.ExpectPong()
 
 	server.Stall()
-	c.Send(text) // the read that is going on takes it still
-	bob.ExpectRequest("MESSAGE")
+	c.Send(text)
+	bob.ExpectNoRequest(50*time.Millisecond, "MESSAGE")
 	server.Resume()
+	bob.ExpectRequest("MESSAGE")
 	c.CloseWrite()
 	if err := server.ExpectClosed(); !errors.Is(err, io.EOF) {
 		t.Errorf("the end is %v", err)

@@ -77,7 +77,7 @@ func frozen(t *testing.T) {
 				conn = s.sends("sip:bob@example.net", s.far).Conn
 			}
 			id := s.row().Conn
-			s.freeze(conn)
+			conn.Stall()
 			begin := time.Now()
 			for range 3 {
 				s.asks("sip:bob@example.net")
@@ -111,7 +111,7 @@ func frozen(t *testing.T) {
 				conn = s.sends("sip:bob@example.net", s.far).Conn
 			}
 			id := s.row().Conn
-			s.freeze(conn)
+			conn.Stall()
 			for range 3 {
 				s.asks("sip:bob@example.net")
 			}
@@ -126,19 +126,6 @@ func frozen(t *testing.T) {
 	}
 }
 
-// freeze has far read nothing more from a connection. A read that is going on may take one more message.
-func (s *stand) freeze(conn *siptest.Conn) {
-	s.t.Helper()
-	conn.Stall()
-	r := s.asks("sip:bob@example.net")
-	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); runtime.Gosched() {
-		if slices.ContainsFunc(s.far.Received(), same(r.CallID, true)) {
-			s.alice.Expect("the answer", same(r.CallID, false))
-			return
-		}
-	}
-}
-
 // stopped: the same with a process that has been stopped while its kernel goes on, and goes on later.
 func stopped(t *testing.T) {
 	s := newStand(t, plan{deaf: true, rest: "timers: {t1: 10ms, t2: 20ms, t4: 20ms, pong: 400ms}\n"})
@@ -146,7 +133,7 @@ func stopped(t *testing.T) {
 	if got := s.answerTo("sip:bob@example.net"); got != 200 {
 		t.Fatalf("answered %d", got)
 	}
-	child.signal(t, syscall.SIGSTOP)
+	child.stop(t)
 	begin := time.Now()
 	for range 3 {
 		s.asks("sip:bob@example.net")

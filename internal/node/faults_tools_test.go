@@ -3,6 +3,7 @@ package node_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -426,6 +427,23 @@ func (c *child) signal(t *testing.T, sig os.Signal) {
 	t.Helper()
 	if err := c.process.Signal(sig); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// stop stops all threads of the child: when it returns nothing is read any more.
+func (c *child) stop(t *testing.T) {
+	t.Helper()
+	c.signal(t, syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(c.process.Pid, &status, syscall.WUNTRACED, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			t.Fatalf("the child is not stopped: %v, %v", status, err)
+		}
+		return
 	}
 }
 
