@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -17,6 +18,20 @@ import (
 	"github.com/tandem-sip/tandem/siptest"
 	"github.com/tandem-sip/tandem/transport"
 )
+
+// TestMain has more tests run at once than there are processors, unless -parallel says how many: they wait for timers more
+// than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // bench is where proxies are tried: an authority that they trust, a DNS server that they ask, and the
 // zone in it.

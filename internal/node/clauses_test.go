@@ -31,6 +31,7 @@ func join(chapters ...map[string]func(*testing.T)) map[string]func(*testing.T) {
 }
 
 func TestClauses(t *testing.T) {
+	t.Parallel()
 	ids := ledger(t, "testdata/clauses.txt")
 	for _, id := range ids {
 		if run := clauses[id]; run != nil {

@@ -78,6 +78,7 @@ func (h *hijack) noRowFor(name string) {
 // TestHijack has attackers on the victim's own IP address offer aliases. None may receive a request for
 // the victim, whether the victim's connection exists already or not: RFC 5923, Section 9.2.
 func TestHijack(t *testing.T) {
+	t.Parallel()
 	attacks := []struct {
 		name string
 		tr   sipaddr.Transport
@@ -121,6 +122,7 @@ func TestHijack(t *testing.T) {
 // TestHijackAfterTheVictimIsGone: when the victim's connection ends, its requests go to a new one that is
 // dialed, not to the attacker's that is still open.
 func TestHijackAfterTheVictimIsGone(t *testing.T) {
+	t.Parallel()
 	h := newHijack(t)
 	attacker := h.attacker(h.ca.Domain(t, "example.org"))
 	conn := attacker.Dial(secure(t), h.p.at(secure(t)))
@@ -136,6 +138,7 @@ func TestHijackAfterTheVictimIsGone(t *testing.T) {
 // TestHijackByListening: a server on the victim's address and port that has no certificate of its name
 // gets nothing, and the caller is told at once.
 func TestHijackByListening(t *testing.T) {
+	t.Parallel()
 	for name, cert := range map[string]func(*hijack) *siptest.Cert{
 		"other-domain": func(h *hijack) *siptest.Cert { return h.ca.Domain(t, "example.org") },
 		"own-authority": func(h *hijack) *siptest.Cert {
@@ -161,6 +164,7 @@ func TestHijackByListening(t *testing.T) {
 // TestLegitimatePeerIsReused is the other half: a peer with the victim's certificate that offers an alias
 // from the same address does receive the requests, over the connection that it opened.
 func TestLegitimatePeerIsReused(t *testing.T) {
+	t.Parallel()
 	h := newHijack(t)
 	legit := siptest.NewPeer(t, siptest.PeerConfig{
 		Name: "legit", Addr: h.victim.Addr(), Cert: h.ca.Domain(t, "example.com", "p1.example.com"), Handle: siptest.AnswerAll,

@@ -62,6 +62,7 @@ var notOverSCTP = map[string]string{
 
 // TestClausesOverSCTP runs the tests of all clauses again, over SCTP.
 func TestClausesOverSCTP(t *testing.T) {
+	t.Parallel()
 	for _, id := range ledger(t, "testdata/clauses.txt") {
 		if run := clauses[id]; run != nil && notOverSCTP[id] == "" && !strings.Contains(id, "sctp") {
 			t.Run(id, func(t *testing.T) {
@@ -74,6 +75,7 @@ func TestClausesOverSCTP(t *testing.T) {
 
 // TestHijackOverSCTP has the attackers of TestHijack and its like speak SCTP.
 func TestHijackOverSCTP(t *testing.T) {
+	t.Parallel()
 	for name, run := range map[string]func(*testing.T){
 		"offers":     TestHijack,
 		"gone":       TestHijackAfterTheVictimIsGone,
@@ -87,6 +89,7 @@ func TestHijackOverSCTP(t *testing.T) {
 // TestSCTPPeerDies has a peer vanish with a request that it has not answered: that is noticed within four seconds, and the caller
 // is told then and not when the transaction would be over.
 func TestSCTPPeerDies(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	alice := b.agent("alice", nil)
 	far := siptest.NewPeer(t, siptest.PeerConfig{Name: "far", Cert: b.ca.Domain(t, "example.net")}) // answers nothing

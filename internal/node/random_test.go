@@ -172,6 +172,7 @@ func (r *random) closes(at int) {
 // TestRandomReuse takes random steps with a whole proxy, and holds each request against a plain model: no wrong reuse
 // and none missed. TANDEM_CALLS says how many steps, TANDEM_SEED with which random numbers they begin.
 func TestRandomReuse(t *testing.T) {
+	t.Parallel()
 	steps, seed := envInt(t, "TANDEM_CALLS", 300), envInt(t, "TANDEM_SEED", 5923)
 	r := newRandom(t, uint64(seed))
 	for step := range steps {

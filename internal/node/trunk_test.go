@@ -162,6 +162,7 @@ func (k *trunk) decided(reason alias.Reason, want uint64) {
 
 // TestTrunkByReference: a peer's configured name authenticates its IP addresses.
 func TestTrunkByReference(t *testing.T) {
+	t.Parallel()
 	for name, recordRoutes := range map[string]bool{"contact": false, "record-route": true} {
 		t.Run("out-"+name, func(t *testing.T) {
 			k := newTrunk(t, ", addresses: [ADDRESS], reference_identity: carrier.example")
@@ -243,6 +244,7 @@ func TestTrunkByDialog(t *testing.T) {
 
 // TestTrunkWithSeveralNames: a peer is known by one of its names, whichever the call went by.
 func TestTrunkWithSeveralNames(t *testing.T) {
+	t.Parallel()
 	calls := map[string]func(*trunk) (leg, *siptest.Conn){
 		"out": func(k *trunk) (leg, *siptest.Conn) { return k.out(false) },
 		"in":  (*trunk).in,
@@ -269,6 +271,7 @@ func TestTrunkWithSeveralNames(t *testing.T) {
 
 // TestTrunkIsStrict: without configuration nothing is authenticated by another name than that of the URI.
 func TestTrunkIsStrict(t *testing.T) {
+	t.Parallel()
 	for _, keys := range []string{"-", "", ", dialog_identity: strict", ", addresses: [ADDRESS]"} {
 		k := newTrunk(t, keys)
 		request, _ := k.out(false)
@@ -280,6 +283,7 @@ func TestTrunkIsStrict(t *testing.T) {
 
 // TestTrunkIsSigned: nobody but this proxy says what was proved in a dialog, and of which.
 func TestTrunkIsSigned(t *testing.T) {
+	t.Parallel()
 	k := newTrunk(t, ", dialog_identity: inherit")
 	other := k.carrier("other.example", netip.Addr{})
 	request, _ := k.out(false)
