@@ -195,14 +195,14 @@ func targetFails(t *testing.T) {
 			best = min(best, time.Since(begin))
 		}
 		t.Logf("failover took %v, with looking up the name", best)
-		if best > 50*time.Millisecond {
-			t.Errorf("failover took %v, want 50 ms at most", best)
+		if most := aim(50 * time.Millisecond); best > most {
+			t.Errorf("failover took %v, want %v at most", best, most)
 		}
 	})
 	t.Run("no answer", func(t *testing.T) {
 		t.Parallel()
-		const dial = 400 * time.Millisecond
-		s := newStand(t, plan{rest: "timers: {dial: 400ms}\n"})
+		const dial = time.Second
+		s := newStand(t, plan{rest: "timers: {dial: 1s}\n"})
 		hole := siptest.Loopback(t)
 		full(t, at(hole, sipaddr.TLS))
 		s.inOrder(hole, s.far.Addr())

@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 }
 
 // soon is how long after the loss of a connection everything that waited for it has its final response.
-const soon = time.Second
+var soon = aim(time.Second)
 
 // endings are the ways in which a peer ends a connection, by whether it can still be answered over it.
 var endings = []struct {

@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -23,7 +22,6 @@ const (
 func TestOneOfManyNeverReads(t *testing.T) {
 	// A time says something on a quiet machine only. The machine is shared even so: both are measured several times, by turns,
 	// and the best of each counts.
-	timed := os.Getenv("TANDEM_MEASURE") != ""
 	rounds, long := 3, 2*time.Second
 	if !timed {
 		t.Parallel()

@@ -203,6 +203,8 @@ func TestReloadCRL(t *testing.T) {
 	conn := s.offered("p2.example.net")
 	caller, invite, in := s.invites()
 	_, refused, inRefused := s.invites()
+	in.Reply(180) // they may take as long as they like from now on
+	inRefused.Reply(180)
 	l := s.load("sip:bob@example.net")
 	l.after(100)
 
