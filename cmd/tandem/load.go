@@ -26,6 +26,9 @@ type loadCommand struct {
 	To         string   `placeholder:"URI" help:"SIP URI of those who are called, the same way."`
 	Identities int      `default:"1" placeholder:"N" help:"How many callers, and how many who are called (${default})."`
 
+	PasswordFile string `name:"password-file" placeholder:"FILE" help:"File that holds the password that challenges (401, 407) are answered with: digest by SHA-256 or MD5. Without it none is answered."`
+	AuthUser     string `name:"auth-user" placeholder:"NAME" help:"User name that goes with it; {n} in it is the number of the identity, which is otherwise appended. Default: the user of the URI. Callees always use that."`
+
 	Rate     float64       `default:"100" placeholder:"N" help:"Arrivals a second (${default})."`
 	Ramp     string        `placeholder:"N:N:..." help:"Rates one after the other, each for --duration, in the place of --rate."`
 	Duration time.Duration `placeholder:"TIME" help:"How long requests arrive at each rate. Default: 10s, or until --calls have begun."`
@@ -64,6 +67,7 @@ Examples:
 
   tandem load --target 192.0.2.1 --answer-at 192.0.2.2:5060 --to sip:bob@example.net --rate 500 --hold 200ms
   tandem load --target tls://192.0.2.1 --cert peers/ --ca ca.pem --server-name example.com --connections 1000 --scenario options --rate 2000 --duration 1m
+  tandem load --target 192.0.2.1 --scenario register --from sip:user{n}@example.com --identities 1000 --password-file password.txt --rate 50
   tandem load --answer-at udp://192.0.2.2:5060
   tandem load --target 192.0.2.1 --answer-at 192.0.2.2:5060 --find-capacity --overload 2 --json`
 }
@@ -91,6 +95,8 @@ func (c *loadCommand) Validate() error {
 		return errors.New("--expect is the status of a final response, from 200 to 699")
 	case c.MaxFailed < 0:
 		return errors.New("--max-failed is not negative")
+	case c.AuthUser != "" && c.PasswordFile == "":
+		return errors.New("--auth-user goes with --password-file")
 	case c.FindCapacity && (c.Ramp != "" || c.Calls > 0):
 		return errors.New("--find-capacity chooses the rates itself: leave out --ramp and --calls")
 	case !c.FindCapacity && (c.Overload != 0 || c.MaxRate != 0):

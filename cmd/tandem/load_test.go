@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-sip/tandem/internal/devca"
 	"github.com/tandem-sip/tandem/internal/load"
+	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/siptest"
 )
 
@@ -90,6 +91,31 @@ func TestLoadTLS(t *testing.T) {
 		if code != 0 || r.Done != 20 || r.Target != at || r.Messages.ConnectionsDialed != 4 || r.Messages.ConnectionsTaken != 4 {
 			t.Errorf("exit code %d, report %+v, errors:\n%s", code, r, stderr)
 		}
+	}
+}
+
+// TestLoadPassword: challenges are answered with the password of a file, whose last line end is not part of it.
+func TestLoadPassword(t *testing.T) {
+	t.Parallel()
+	peer := siptest.NewPeer(t, siptest.PeerConfig{Name: "registrar", Handle: func(r *siptest.Received) {
+		const digest = `Digest username="7-auth", realm="r", nonce="n", uri="sip:example.com", response="1d3681c1f17a097d4259aa74a0dcf081"`
+		if line, _ := r.Header("Authorization"); line == digest {
+			r.Reply(200)
+			return
+		}
+		r.Reply(401, `WWW-Authenticate: Digest realm="r", nonce="n"`)
+	}})
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("open sesame\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, stderr, code := loaded(t, nil, "--target", peer.Listen(sipaddr.UDP, 5060).String(), "--scenario", "register", "--calls", "1", "--identities", "1",
+		"--from", "sip:alice@example.com", "--auth-user", "7-auth", "--password-file", file)
+	if code != 0 || r.Done != 1 || r.Challenged != 1 || r.ChallengesAnswered != 1 {
+		t.Errorf("exit code %d, report %+v, errors:\n%s", code, r, stderr)
+	}
+	if strings.Contains(stderr, "sesame") {
+		t.Errorf("the password is shown:\n%s", stderr)
 	}
 }
 

@@ -30,7 +30,7 @@ func (c *loadCommand) config(ctx context.Context) (load.Config, error) {
 	cfg := load.Config{
 		From: c.From, To: c.To, Identities: c.Identities, Connections: c.Connections, Calls: c.Calls, Poisson: c.Poisson,
 		Ring: c.Ring, Hold: c.Hold, Timeout: c.Timeout, Vias: c.Hops + 1, Expect: c.Expect, Alias: c.Alias, Handshakes: c.Handshakes,
-		Insecure: c.Insecure, Version: version(),
+		User: c.AuthUser, Insecure: c.Insecure, Version: version(),
 	}
 	cfg.Steps, _ = c.steps() // Validate was content with both
 	cfg.Mix, _ = c.mix()
@@ -64,7 +64,26 @@ func (c *loadCommand) config(ctx context.Context) (load.Config, error) {
 	if cfg.Certificates, err = certificates(c.Cert, c.Key); err != nil {
 		return cfg, err
 	}
+	if cfg.Password, err = password(c.PasswordFile); err != nil {
+		return cfg, err
+	}
 	return cfg, c.checkTLS(cfg)
+}
+
+// password reads a file whose only line it is.
+func password(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", loadUsage("--password-file: %v", err)
+	}
+	line := strings.TrimRight(string(text), "\r\n")
+	if line == "" || strings.ContainsAny(line, "\r\n") {
+		return "", loadUsage("--password-file: %s does not hold one line", file)
+	}
+	return line, nil
 }
 
 // checkTLS says which flags TLS needs.

@@ -55,11 +55,16 @@ type leg struct {
 	routes    []string
 	remoteTag string
 	remoteSeq uint32
-	seq       uint32
-	branches  int // that were used
-	rang      bool
-	byeSeen   bool // before the ACK
-	vias      int  // of the requests that come; 0: none came
+
+	user       string // that credentials are of; "": that of from
+	challenges []challenge
+	vouched    []byte // the credentials of the last INVITE
+
+	seq      uint32
+	branches int // that were used
+	rang     bool
+	byeSeen  bool // before the ACK
+	vias     int  // of the requests that come; 0: none came
 
 	inv clientTx // the last INVITE that it sent
 	req clientTx // the last other request
@@ -85,7 +90,8 @@ type clientTx struct {
 	branch   int    // its number among the branches of the end
 	raw      []byte // as it was sent
 	measure  measure
-	intended instant // when it was to be sent
+	tries    uint8   // how often it was sent before, and challenged
+	intended instant // when it was to be sent, first
 	interval time.Duration
 	again    instant // when it is sent again
 	deadline instant
@@ -116,12 +122,13 @@ type serverTx struct {
 
 // reset makes the end as new, and keeps its buffers.
 func (l *leg) reset() {
+	clear(l.challenges) // they hold texts
 	*l = leg{
-		inv:       clientTx{raw: l.inv.raw[:0], again: never, deadline: never},
-		req:       clientTx{raw: l.req.raw[:0], again: never, deadline: never},
-		srv:       serverTx{answer: l.srv.answer[:0], again: never, deadline: never},
-		uas:       serverTx{answer: l.uas.answer[:0], again: never, deadline: never},
-		routes:    l.routes[:0],
+		inv:    clientTx{raw: l.inv.raw[:0], again: never, deadline: never},
+		req:    clientTx{raw: l.req.raw[:0], again: never, deadline: never},
+		srv:    serverTx{answer: l.srv.answer[:0], again: never, deadline: never},
+		uas:    serverTx{answer: l.uas.answer[:0], again: never, deadline: never},
+		routes: l.routes[:0], challenges: l.challenges[:0], vouched: l.vouched[:0],
 		ringUntil: never, actAt: never, giveUp: never, due: never,
 	}
 }

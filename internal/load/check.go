@@ -19,14 +19,7 @@ func (l *leg) matches(m *sip.Message) (*clientTx, *fault) {
 	if n != 1 {
 		return nil, faulty("response: Via count", "it has %d Via values, want the one of the %s", n, sideNames[l.side])
 	}
-	rest, ours := strings.CutPrefix(m.Branch(), sip.BranchCookie)
-	if ours {
-		rest, ours = strings.CutPrefix(rest, l.tag)
-	}
-	number := -1
-	if ours && rest != "" && rest[0] == requestBranch {
-		number, _ = strconv.Atoi(rest[1:])
-	}
+	number := l.branchNumber(m)
 	via, err := m.TopVia()
 	if err != nil || number < 1 || number > l.branches || via.SentBy() != l.at.sentBy || via.Transport != l.at.transport.String() {
 		value, _ := m.FirstValue(sip.FieldVia)
@@ -50,6 +43,19 @@ func (l *leg) matches(m *sip.Message) (*clientTx, *fault) {
 		return nil, nil // to the CANCEL
 	}
 	return t, nil
+}
+
+// branchNumber returns the number that the branch of a response has among those of the end; below 1: it is none of them.
+func (l *leg) branchNumber(m *sip.Message) int {
+	rest, ours := strings.CutPrefix(m.Branch(), sip.BranchCookie)
+	if ours {
+		rest, ours = strings.CutPrefix(rest, l.tag)
+	}
+	number := -1
+	if ours && rest != "" && rest[0] == requestBranch {
+		number, _ = strconv.Atoi(rest[1:])
+	}
+	return number
 }
 
 // cancelled says whether a CANCEL was sent for an INVITE, which has the same branch.

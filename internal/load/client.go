@@ -21,10 +21,18 @@ func (l *leg) tx(method string) *clientTx {
 
 // start sends a request that was due at intended.
 func (e *engine) start(l *leg, method string, m measure, intended, now instant) {
+	for i := range l.challenges {
+		l.challenges[i].try = 0
+	}
+	e.send(l, method, m, 0, intended, now)
+}
+
+// send sends a request for the first time, or again with another answer to a challenge.
+func (e *engine) send(l *leg, method string, m measure, tries uint8, intended, now instant) {
 	t := l.tx(method)
 	l.seq++
 	l.branches++
-	t.state, t.method, t.seq, t.branch, t.measure, t.intended = trying, method, l.seq, l.branches, m, intended
+	t.state, t.method, t.seq, t.branch, t.measure, t.tries, t.intended = trying, method, l.seq, l.branches, m, tries, intended
 	t.raw = e.appendRequest(t.raw[:0], l, method, t.seq, requestBranch, t.branch, "")
 	t.deadline, t.again = now+e.cfg.Timeout, never
 	if !l.at.reliable() {
@@ -111,6 +119,9 @@ func (e *engine) response(l *leg, m *sip.Message, now instant) {
 		return
 	case t == nil: // to an earlier request of the end
 		e.counters.RepeatsReceived++
+		if cseq, _ := m.CSeq(); cseq.Method == sip.MethodInvite && m.StatusCode() >= 300 {
+			e.sendAck(l, m, cseq.Seq, l.branchNumber(m)) // a challenge, and its ACK got lost
+		}
 		return
 	}
 	if f := e.wrongResponse(l, t, m); f != nil {
@@ -172,6 +183,9 @@ func (e *engine) final(l *leg, t *clientTx, m *sip.Message, now instant) {
 	if status >= 300 && t == &l.inv {
 		e.acknowledge(l, m)
 	}
+	if e.challenged(l, t, m, now) {
+		return
+	}
 	if status != want {
 		e.refused(l, t, m, now)
 		return
@@ -211,13 +225,15 @@ func (e *engine) refused(l *leg, t *clientTx, m *sip.Message, now instant) {
 
 // acknowledge answers a final response to the last INVITE: RFC 3261, Section 17.1.1.3, or for a 2xx
 // RFC 3261, Section 13.2.2.4.
-func (e *engine) acknowledge(l *leg, m *sip.Message) {
+func (e *engine) acknowledge(l *leg, m *sip.Message) { e.sendAck(l, m, l.inv.seq, l.inv.branch) }
+
+func (e *engine) sendAck(l *leg, m *sip.Message, seq uint32, branch int) {
 	kind := byte(requestBranch)
 	if m.StatusCode() < 300 {
 		kind = ackBranch
 	}
 	to, _ := m.Value(sip.FieldTo)
-	e.scratch2 = e.appendRequest(e.scratch2[:0], l, sip.MethodAck, l.inv.seq, kind, l.inv.branch, to)
+	e.scratch2 = e.appendRequest(e.scratch2[:0], l, sip.MethodAck, seq, kind, branch, to)
 	e.counters.RequestsSent++
 	e.out.copy(l.path, e.scratch2)
 }

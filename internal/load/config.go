@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tandem-sip/tandem/sip"
 	"github.com/tandem-sip/tandem/sipaddr"
@@ -55,6 +56,12 @@ type Config struct {
 	From, To string
 	// Identities is how many callers and callees there are; they take turns. 0: 1, and at most MaxIdentities.
 	Identities int
+
+	// Password is what challenges (401, 407) are answered with, by digest: MD5 or SHA-256. "": none is answered.
+	Password string
+	// User is the user name that the callers answer with, numbered as From is. "": the user of From. A callee answers
+	// with the user of its own URI.
+	User string
 
 	// Mix is what is offered. Empty: calls that the caller ends.
 	Mix []Share
@@ -140,6 +147,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Ring < 0 || c.Hold < 0 || c.Timeout < 0 || c.T1 < 0 {
 		return c, wrong("a time is negative")
 	}
+	if strings.ContainsFunc(c.User, unquotable) || strings.ContainsFunc(c.Password, unicode.IsControl) || c.User != "" && c.Password == "" {
+		return c, wrong("a user name goes with a password, and neither has characters that cannot be sent")
+	}
 	if err := c.checkTransports(); err != nil {
 		return c, err
 	}
@@ -150,6 +160,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, c.checkSteps()
 }
+
+// unquotable says whether a character cannot stand between quotation marks as it is.
+func unquotable(r rune) bool { return r == '"' || r == '\\' || unicode.IsControl(r) }
 
 // calls says whether anybody is called.
 func (c *Config) calls() bool { return c.Target.Addr.IsValid() }

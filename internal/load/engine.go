@@ -21,6 +21,7 @@ type engine struct {
 	order   []*script
 	callers []string // URIs
 	callees []string
+	users   []string // that callers answer challenges with; none: that of their URI
 	alarm   alarm
 
 	mu       sync.Mutex // mu guards the fields below, and all that they hold
@@ -198,6 +199,9 @@ func (e *engine) arrive(t *tally, due, now instant) {
 	l.tag = e.run + "c" + number
 	caller, callee := e.callers[n%uint64(len(e.callers))], e.callees[n%uint64(len(e.callees))]
 	l.contact = o.contactOf(caller)
+	if len(e.users) > 0 {
+		l.user = e.users[n%uint64(len(e.users))]
+	}
 	l.from, l.to, l.target = "<"+caller+">;tag="+l.tag, "<"+callee+">", callee
 	if s.method == "REGISTER" {
 		l.to, l.target = "<"+caller+">", registrarOf(caller)

@@ -84,7 +84,7 @@ func (e *engine) stray(m *sip.Message, reason string) {
 	e.failures.note(reason, func() string { return quoted(m) })
 }
 
-// quoted is a message as it is shown: each line moved to the right, and no more than so many bytes.
+// quoted is a message as it is shown: each line moved to the right, no more than so many bytes, and no credentials.
 func quoted(m *sip.Message) string {
 	if m == nil {
 		return ""
@@ -98,6 +98,10 @@ func quotedText(text string) string {
 	}
 	var b strings.Builder
 	for line := range strings.Lines(strings.TrimRight(text, "\r\n")) {
+		name, _, _ := strings.Cut(line, ":")
+		if f := sip.FieldOf(strings.TrimSpace(name)); f == sip.FieldAuthorization || f == sip.FieldProxyAuthorization {
+			line = name + ": (not shown)"
+		}
 		b.WriteString("\n    " + printable(strings.TrimRight(line, "\r\n")))
 	}
 	return b.String()

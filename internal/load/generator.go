@@ -59,6 +59,9 @@ func New(cfg Config) (*Generator, error) {
 	}
 	g.engine.callers = identities(g.userOf(cfg.From, "caller", g.bind), cfg.Identities)
 	g.engine.callees = identities(g.userOf(cfg.To, "callee", cfg.Target.Addr), cfg.Identities)
+	if cfg.User != "" {
+		g.engine.users = identities(cfg.User, cfg.Identities)
+	}
 	return g, nil
 }
 

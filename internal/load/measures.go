@@ -17,13 +17,14 @@ const (
 	optionsTo200
 	registerTo200
 	messageTo200
-	handshaking // from when a further connection was due to when it could be used
-	lateness    // from when a request was due to when it was sent: the generator's own
+	challengedAfter // from when a request was due to each 401 or 407
+	handshaking     // from when a further connection was due to when it could be used
+	lateness        // from when a request was due to when it was sent: the generator's own
 	measures
 )
 
 var measureNames = [measures]string{
-	"invite_to_180", "invite_to_200", "reinvite_to_200", "bye_to_200", "options_to_200", "register_to_200", "message_to_200", "handshake", "late",
+	"invite_to_180", "invite_to_200", "reinvite_to_200", "bye_to_200", "options_to_200", "register_to_200", "message_to_200", "challenge", "handshake", "late",
 }
 
 // Durations from a microsecond to ten minutes are recorded with three digits; longer ones count as ten minutes.
@@ -49,6 +50,8 @@ type tally struct {
 	done       int
 	failed     int
 	turnedAway int // of the failed: answered 503 with Retry-After
+	challenged int // requests that were answered 401 or 407
+	answered   int // of those: sent again with credentials
 	reasons    map[string]int
 	took       [measures]*hdr.Histogram
 	began      instant // of its arrivals
@@ -77,6 +80,7 @@ func (t *tally) quantile(m measure, percent float64) time.Duration {
 // add adds what became of another step.
 func (t *tally) add(o *tally) {
 	t.begun, t.done, t.failed, t.turnedAway = t.begun+o.begun, t.done+o.done, t.failed+o.failed, t.turnedAway+o.turnedAway
+	t.challenged, t.answered = t.challenged+o.challenged, t.answered+o.answered
 	for reason, n := range o.reasons {
 		t.reasons[reason] += n
 	}

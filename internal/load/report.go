@@ -38,15 +38,17 @@ type Report struct {
 
 // Result is what became of the arrivals of a step, or of all.
 type Result struct {
-	Rate       float64            `json:"rate,omitempty"` // arrivals a second by the plan
-	Begun      int                `json:"begun"`
-	Done       int                `json:"done"`
-	Failed     int                `json:"failed"`
-	Unfinished int                `json:"unfinished"`  // neither, when the run ended
-	TurnedAway int                `json:"turned_away"` // of the failed: answered 503 with Retry-After
-	PerSecond  float64            `json:"per_second"`  // calls that ended well, from the first arrival to the last end
-	Reasons    map[string]int     `json:"reasons"`     // why calls failed, and how many
-	Latency    map[string]Latency `json:"latency"`
+	Rate               float64            `json:"rate,omitempty"` // arrivals a second by the plan
+	Begun              int                `json:"begun"`
+	Done               int                `json:"done"`
+	Failed             int                `json:"failed"`
+	Unfinished         int                `json:"unfinished"`          // neither, when the run ended
+	TurnedAway         int                `json:"turned_away"`         // of the failed: answered 503 with Retry-After
+	Challenged         int                `json:"challenged"`          // requests that were answered 401 or 407
+	ChallengesAnswered int                `json:"challenges_answered"` // of those: sent again with credentials
+	PerSecond          float64            `json:"per_second"`          // calls that ended well, from the first arrival to the last end
+	Reasons            map[string]int     `json:"reasons"`             // why calls failed, and how many
+	Latency            map[string]Latency `json:"latency"`
 }
 
 // Latency is how long something took.
@@ -78,7 +80,7 @@ func newLatency(h *hdr.Histogram) Latency {
 func (t *tally) result() Result {
 	r := Result{
 		Rate: t.step.Rate, Begun: t.begun, Done: t.done, Failed: t.failed, Unfinished: t.begun - t.done - t.failed,
-		TurnedAway: t.turnedAway, Reasons: t.reasons, Latency: make(map[string]Latency),
+		TurnedAway: t.turnedAway, Challenged: t.challenged, ChallengesAnswered: t.answered, Reasons: t.reasons, Latency: make(map[string]Latency),
 	}
 	if took := t.ended - t.began; took > 0 {
 		r.PerSecond = rounded(float64(t.done) / took.Seconds())
@@ -204,6 +206,9 @@ func (r *Result) summary() string {
 	}
 	if r.TurnedAway > 0 {
 		text += fmt.Sprintf(", %d of the failed turned away with Retry-After", r.TurnedAway)
+	}
+	if r.Challenged > 0 {
+		text += fmt.Sprintf(", %d requests challenged, %d of these sent again with credentials", r.Challenged, r.ChallengesAnswered)
 	}
 	return text + fmt.Sprintf("; %.1f/s done", r.PerSecond)
 }

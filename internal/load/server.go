@@ -238,6 +238,10 @@ func (e *engine) ack(l *leg, m *sip.Message, now instant) {
 	}
 	f := e.wrongInDialog(l, m)
 	if f == nil && cseq.Seq != u.seq {
+		if ofRefusal(m) {
+			e.counters.UnknownRequests++
+			return
+		}
 		f = faulty("request: CSeq", "the ACK has %d, want %d of the INVITE", cseq.Seq, u.seq)
 	}
 	if f != nil {
@@ -245,6 +249,17 @@ func (e *engine) ack(l *leg, m *sip.Message, now instant) {
 		return
 	}
 	e.acked(l, now)
+}
+
+// ofRefusal says whether an ACK of ours is that of an INVITE which a proxy refused, such as to challenge it. A proxy that
+// keeps no state passes it on, and whoever gets it has nothing to do: RFC 3261, Section 16.11.
+func ofRefusal(m *sip.Message) bool {
+	agent, _ := m.Value(sip.FieldUserAgent)
+	var last string
+	for last = range m.Values(sip.FieldVia) {
+	}
+	via, err := sip.ParseVia(last)
+	return err == nil && strings.HasPrefix(agent, userAgent) && strings.IndexByte(via.Branch, requestBranch) >= 0
 }
 
 // acked notes that the far end has got the 200.

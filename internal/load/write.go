@@ -130,7 +130,9 @@ func (e *engine) appendRequest(dst []byte, l *leg, method string, seq uint32, ki
 	dst = strconv.AppendUint(dst, uint64(seq), 10)
 	dst = append(dst, ' ')
 	dst = append(dst, method...)
-	dst = append(dst, "\r\nUser-Agent: "...)
+	dst = append(dst, "\r\n"...)
+	dst = e.appendCredentials(dst, l, method)
+	dst = append(dst, "User-Agent: "...)
 	dst = append(dst, userAgent...)
 	if e.cfg.Version != "" {
 		dst = append(dst, '/')
