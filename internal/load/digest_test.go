@@ -273,3 +273,41 @@ func TestAckOfChallenge(t *testing.T) {
 		t.Errorf("%d done, %d challenged, counters %+v: %q", tally.done, tally.challenged, w.e.counters, w.e.failures.shown)
 	}
 }
+
+// TestRealms: credentials are kept for so many realms, and no more.
+func TestRealms(t *testing.T) {
+	for _, realms := range []int{maxRealms, maxRealms + 1} {
+		var lines []sip.Line
+		for i := range realms {
+			lines = append(lines, wants(true, "r"+itoa(i), "n", ""))
+		}
+		w := newWorld(t, Config{Password: "secret", Mix: []Share{{Message, 1}}})
+		w.tamper = guarding("MESSAGE", 407, "n", lines...)
+		if tally := w.place(1, 1); tally.done != min(1, maxRealms+1-realms) || tally.done == 0 && tally.reasons["response: challenge"] != 1 {
+			t.Errorf("with %d realms %d done, %v", realms, tally.done, tally.reasons)
+		}
+	}
+}
+
+// TestCredentialsForgotten: a CANCEL has no credentials, and neither has a call that begins in the memory of another.
+func TestCredentialsForgotten(t *testing.T) {
+	w := newWorld(t, Config{Password: "secret", Ring: 20 * time.Second, Timeout: 10 * time.Second})
+	w.tamper = guarding("INVITE", 407, "n", wants(true, "r", "n", ""))
+	w.place(1, 1)
+	w.run(w.now + lingering + time.Second)
+	if w.place(1, 1); len(w.e.spare) != 0 {
+		t.Fatalf("%d calls to use again, want that the second used the first", len(w.e.spare))
+	}
+	firsts := 0
+	for _, text := range w.sent {
+		switch {
+		case is(text, 0, sip.MethodCancel) && strings.Contains(text, "Authorization"):
+			t.Errorf("it has credentials:\n%s", text)
+		case is(text, 0, sip.MethodInvite) && !strings.Contains(text, "Authorization"):
+			firsts++
+		}
+	}
+	if firsts != 2 || w.count("CANCEL") != 2 {
+		t.Errorf("%d INVITE without credentials and %d CANCEL, want 2 and 2", firsts, w.count("CANCEL"))
+	}
+}
