@@ -20,6 +20,7 @@ type gathering struct {
 	vectors [datagramsAtOnce]unix.Iovec
 	names   [datagramsAtOnce]unix.RawSockaddrInet6
 	buffers [datagramsAtOnce][]byte
+	used    int // headers that the call before filled
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -43,6 +44,7 @@ func newGathering() *gathering {
 		h.Name = (*byte)(unsafe.Pointer(&g.names[i]))
 		h.Iov = &g.vectors[i]
 		h.SetIovlen(1)
+		h.Namelen = unix.SizeofSockaddrInet6
 	}
 	return g
 }
@@ -91,9 +93,10 @@ func (s *udpSocket) ready(bool, bool) (more, stay bool) {
 
 // gather fills g.
 func (d *descriptor) gather(g *gathering) (int, error) {
-	for i := range g.headers {
+	for i := range g.used { // the others are as they were made
 		g.headers[i].Namelen = unix.SizeofSockaddrInet6
 	}
+	g.used = 0
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.loop == nil || d.closed {
@@ -104,7 +107,8 @@ func (d *descriptor) gather(g *gathering) (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), nil
+	g.used = int(n)
+	return g.used, nil
 }
 
 func addrPortOf(name *unix.RawSockaddrInet6) netip.AddrPort {
