@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"strings"
 	"testing"
 )
@@ -9,24 +8,7 @@ import (
 // TestComplete: what a shell is told has what the proxy knows in it.
 func TestComplete(t *testing.T) {
 	t.Parallel()
-	s := start(t, onFreePorts+"admin: 127.0.0.1:0\npeers: [{name: partner, identities: [partner.example]}]\n")
-	s.until("tcp://")
-	tcp := s.log[len(s.log)-1]
-	tcp = tcp[strings.Index(tcp, "tcp://")+len("tcp://"):]
-	line := s.until("admin API")
-	admin := line[strings.Index(line, "on=")+len("on="):]
-	s.until("msg=serving")
-	conn, err := net.Dial("tcp", tcp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("\r\n\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Read(make([]byte, 2)); err != nil {
-		t.Fatal(err)
-	}
+	s, admin := connected(t)
 	for _, c := range []struct{ line, want string }{
 		{"conn", "\nconnections\tList the connections of a running proxy, or act on one\n"},
 		{"connections close ", "\n1\topen accepted tcp, 127.0.0.1:"},

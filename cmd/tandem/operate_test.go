@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -26,25 +25,31 @@ func (s *server) asks(admin string, args ...string) (stdout, stderr string, code
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// TestOperate asks a running proxy everything that there is a command for, changes it, and stops it.
-func TestOperate(t *testing.T) {
-	t.Parallel()
-	s := start(t, onFreePorts+"admin: 127.0.0.1:0\npeers: [{name: partner, identities: [partner.example]}]\n")
-	s.until("tcp://")
-	tcp := s.log[len(s.log)-1]
-	tcp = tcp[strings.Index(tcp, "tcp://")+len("tcp://"):]
-	line := s.until("admin API")
-	admin := line[strings.Index(line, "on=")+len("on="):]
+// connected starts a proxy with an admin API, a peer that has not come, and a connection over TCP.
+func connected(t *testing.T) (s *server, admin string) {
+	t.Helper()
+	s = start(t, onFreePorts+"admin: 127.0.0.1:0\npeers: [{name: partner, identities: [partner.example]}]\n")
+	_, tcp, _ := strings.Cut(s.until("tcp://"), "tcp://")
+	_, admin, _ = strings.Cut(s.until("admin API"), "on=")
 	s.until("msg=serving")
 	conn, err := net.Dial("tcp", tcp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	fmt.Fprint(conn, "\r\n\r\n") // a ping, which is answered when the connection is there
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := conn.Write([]byte("\r\n\r\n")); err != nil { // a ping, which is answered when the connection is there
+		t.Fatal(err)
+	}
 	if _, err := conn.Read(make([]byte, 2)); err != nil {
 		t.Fatal(err)
 	}
+	return s, admin
+}
+
+// TestOperate asks a running proxy everything that there is a command for, changes it, and stops it.
+func TestOperate(t *testing.T) {
+	t.Parallel()
+	s, admin := connected(t)
 	for _, c := range []struct {
 		args []string
 		want string // on stdout, or with a code on stderr

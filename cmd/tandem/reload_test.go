@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -14,17 +12,7 @@ import (
 
 // TestServeReload has a proxy read its configuration again, with what is wrong with it and with what is right.
 func TestServeReload(t *testing.T) {
-	dir, err := os.MkdirTemp("", "tandem-") // the names of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "notify")
-	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer notified.Close()
+	path, notified := systemd(t)
 
 	s := start(t, onFreePorts, "NOTIFY_SOCKET="+path)
 	udp := s.until("udp://")

@@ -97,17 +97,7 @@ domains:
 
 // TestServe starts the proxy as systemd would, asks it something, and stops it.
 func TestServe(t *testing.T) {
-	dir, err := os.MkdirTemp("", "tandem-") // the names of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "notify")
-	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer notified.Close()
+	path, notified := systemd(t)
 	state := func(want string) {
 		t.Helper()
 		if got := notification(t, notified); got != want {
@@ -130,6 +120,23 @@ func TestServe(t *testing.T) {
 	if code := s.wait(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, strings.Join(s.log, "\n"))
 	}
+}
+
+// systemd listens to what systemd would be told, at path, until the test ends.
+func systemd(t *testing.T) (path string, notified *net.UnixConn) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tandem-") // the names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path = filepath.Join(dir, "notify")
+	notified, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = notified.Close() })
+	return path, notified
 }
 
 // notification waits for what systemd would be told.

@@ -282,17 +282,7 @@ func TestUpgradeRefused(t *testing.T) {
 // watchdog is served throughout.
 func TestUpgradeTold(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "tandem-") // the names of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "notify")
-	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer notified.Close()
+	path, notified := systemd(t)
 	host := freeHost(t)
 	p := launch(t, upgradable(host, host, ""), []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=900000"})
 	if got := notification(t, notified); got != "READY=1" {

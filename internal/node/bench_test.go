@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,36 +162,37 @@ func (b *bench) run(yaml string) *proxy {
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, yaml)
 	}
-	n, err := node.New(cfg, node.Options{})
+	n, stop := begin(b.t, cfg, node.Options{})
+	return &proxy{Node: n, stop: stop}
+}
+
+// begin runs a node until stop is called, by the end of the test at the latest.
+func begin(t *testing.T, cfg *config.Config, opts node.Options) (n *node.Node, stop func()) {
+	t.Helper()
+	n, err := node.New(cfg, opts)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := n.Open(); err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	// Ends when the test does.
 	go func() { done <- n.Run(ctx) }()
-	stopped := false
-	p := &proxy{Node: n}
-	p.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-done:
 			if err != nil {
-				b.t.Errorf("Run: %v", err)
+				t.Errorf("Run: %v", err)
 			}
 		case <-time.After(10 * time.Second):
-			b.t.Error("Run did not return within 10 s of its end")
+			t.Error("Run did not return within 10 s of its end")
 		}
-	}
-	b.t.Cleanup(p.stop)
-	return p
+	})
+	t.Cleanup(stop)
+	return n, stop
 }
 
 // agent returns a user agent that listens on UDP and TCP port 5060 of an address of its own, and

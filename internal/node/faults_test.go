@@ -37,6 +37,7 @@ var faults = map[string]func(*testing.T){
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for id, run := range faults {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()

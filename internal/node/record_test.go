@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -71,23 +70,7 @@ routes:
 	}
 	cfg.Log.Level = slog.LevelDebug
 	log, level := &logged{}, new(slog.LevelVar)
-	n, err := node.New(cfg, node.Options{Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: level})), Level: level})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := n.Open(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	// Ends when the test does.
-	go func() { ended <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	n, _ := begin(t, cfg, node.Options{Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: level})), Level: level})
 	asks := func(uri string, status int) string {
 		conn := agent.Dial(sipaddr.UDP, n.Listening()[0].Addr)
 		r := conn.SendRequest(conn.Request(sip.MethodMessage, uri))
