@@ -80,7 +80,8 @@ func pair(t *testing.T) (a, b site) {
 	return a, b
 }
 
-// get fetches a page. Whose certificate is shown does not matter here.
+// get fetches a page of a proxy that the test has started, whose certificate is for its domain and not for 127.0.0.1: it is
+// not verified.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}

@@ -45,6 +45,7 @@ func (s *scene) dialTCP(t *testing.T, to netip.AddrPort) *net.TCPConn {
 func (s *scene) flood(t *testing.T) *flood {
 	t.Helper()
 	f := &flood{t: t, tcp: s.dialTCP(t, s.p.at(sipaddr.TLS)), counts: make(map[string]int), ended: make(chan struct{})}
+	// Attackers verify nothing.
 	f.tls = tls.Client(f.tcp, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{s.cert.TLS()}})
 	if err := f.tls.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)

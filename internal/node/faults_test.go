@@ -283,7 +283,8 @@ func goneBeforeCancelAndAck(t *testing.T) {
 	t.Run("ACK", func(t *testing.T) { t.Parallel(); ackAfterClose(t) })
 }
 
-// secure is a TLS connection to the proxy whose socket the test has in its own hands.
+// secure is a TLS connection to the proxy whose socket the test has in its own hands. The proxy's certificate is not
+// verified: other tests do.
 func (s *stand) secure(cert *siptest.Cert) (*tls.Conn, *net.TCPConn) {
 	s.t.Helper()
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.far.Addr(), 0)), Timeout: 5 * time.Second}
