@@ -219,33 +219,14 @@ func (c *Conn) takeLane(l *lane) (ended bool, err error) {
 	now := time.Now().UnixNano()
 	c.lastUsed.Store(now)
 	c.lastHeard.Store(now)
-	for {
-		if l.in == nil {
-			l.in = getBuffer()
-		}
-		l.in.grow(1 << 10)
-		n, err := l.tls.Read(l.in.b[len(l.in.b):cap(l.in.b)])
-		l.in.b = l.in.b[:len(l.in.b)+n]
-		if n > 0 {
-			if err := c.handleLane(l); err != nil {
-				return false, err
-			}
-		}
-		if err == nil && n > 0 {
-			continue
-		}
-		if len(l.in.b) == 0 {
-			putBuffer(l.in)
-			l.in = nil
-		}
-		switch {
-		case err == nil, errors.Is(err, errNoData):
-			return false, nil
-		case errors.Is(err, io.EOF):
-			return true, nil
-		}
-		return false, err
+	err = take(l.tls, &l.in, func() error { return c.handleLane(l) })
+	switch {
+	case err == nil, errors.Is(err, errNoData):
+		return false, nil
+	case errors.Is(err, io.EOF):
+		return true, nil
 	}
+	return false, err
 }
 
 // handleLane gives every whole message that has come on a further stream to the handler.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -78,28 +79,36 @@ func (c *Conn) readHeld() error {
 	now := time.Now().UnixNano()
 	c.lastUsed.Store(now)
 	c.lastHeard.Store(now)
+	err := take(c.plain, &c.in, c.handle)
+	switch {
+	case errors.Is(err, errNoData):
+		return nil
+	case errors.Is(err, io.EOF) && c.in != nil && c.decoder.InMessage():
+		return io.ErrUnexpectedEOF // the part of a message is never handed on
+	}
+	return err
+}
+
+// take reads all that r holds into *in, and has it handled. What is left of it stays in *in, which is nil when that is
+// nothing. It returns the error of handle, or else why there is no more to read: nil, errNoData, or the error of r.
+func take(r net.Conn, in **buffer, handle func() error) error {
 	for {
-		if c.in == nil {
-			c.in = getBuffer()
+		if *in == nil {
+			*in = getBuffer()
 		}
-		c.in.grow(1 << 10)
-		n, err := c.plain.Read(c.in.b[len(c.in.b):cap(c.in.b)])
-		c.in.b = c.in.b[:len(c.in.b)+n]
+		b := *in
+		b.grow(1 << 10)
+		n, err := r.Read(b.b[len(b.b):cap(b.b)])
+		b.b = b.b[:len(b.b)+n]
 		if n > 0 {
-			if herr := c.handle(); herr != nil {
-				return herr
+			if err := handle(); err != nil {
+				return err
 			}
 		}
 		if err != nil || n == 0 {
-			if len(c.in.b) == 0 {
-				putBuffer(c.in)
-				c.in = nil
-			}
-			if errors.Is(err, errNoData) {
-				return nil
-			}
-			if errors.Is(err, io.EOF) && c.in != nil && c.decoder.InMessage() {
-				return io.ErrUnexpectedEOF // the part of a message is never handed on
+			if len(b.b) == 0 {
+				putBuffer(b)
+				*in = nil
 			}
 			return err
 		}
