@@ -55,23 +55,42 @@ const (
 func NewDNS(t testing.TB, zone string) *DNS {
 	t.Helper()
 	addr := Loopback(t)
-	return NewDNSAt(t, netip.AddrPortFrom(addr, FreePort(t, addr)), zone)
+	for range 10 { // somebody else may take the port meanwhile
+		at := netip.AddrPortFrom(addr, FreePort(t, addr))
+		if listener, socket, err := listenDNS(at); err == nil {
+			return serveDNS(t, at, listener, socket, zone)
+		}
+	}
+	t.Fatalf("siptest: DNS: no free port on %v", addr)
+	return nil
 }
 
 // NewDNSAt is NewDNS at a given address.
 func NewDNSAt(t testing.TB, at netip.AddrPort, zone string) *DNS {
 	t.Helper()
-	d := &DNS{t: t, addr: at, closing: make(chan struct{}), counts: make(map[string]int)}
-	d.Set(zone)
-	listener, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	listener, socket, err := listenDNS(at)
 	if err != nil {
 		t.Fatalf("siptest: DNS: %v", err)
+	}
+	return serveDNS(t, at, listener, socket, zone)
+}
+
+func listenDNS(at netip.AddrPort) (*net.TCPListener, *net.UDPConn, error) {
+	listener, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, nil, err
 	}
 	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		_ = listener.Close()
-		t.Fatalf("siptest: DNS: %v", err)
+		return nil, nil, err
 	}
+	return listener, socket, nil
+}
+
+func serveDNS(t testing.TB, at netip.AddrPort, listener net.Listener, socket net.PacketConn, zone string) *DNS {
+	d := &DNS{t: t, addr: at, closing: make(chan struct{}), counts: make(map[string]int)}
+	d.Set(zone)
 	var running, started sync.WaitGroup
 	for _, s := range []*dns.Server{{Listener: listener}, {PacketConn: socket, UDPSize: 4096}} {
 		running.Add(1)
