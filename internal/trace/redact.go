@@ -60,16 +60,7 @@ var openParams = [][]byte{
 // redactParams overwrites the values of parameters that are not known to be harmless.
 func redactParams(s []byte) {
 	for len(s) > 0 {
-		end, quoted := len(s), false
-		for i, c := range s {
-			if c == '"' && (i == 0 || s[i-1] != '\\') {
-				quoted = !quoted
-			}
-			if c == ',' && !quoted {
-				end = i
-				break
-			}
-		}
+		end := paramEnd(s)
 		one := s[:end]
 		s = s[min(len(s), end+1):]
 		name, value, found := bytes.Cut(one, []byte("="))
@@ -86,6 +77,25 @@ func redactParams(s []byte) {
 			blank(value)
 		}
 	}
+}
+
+// paramEnd returns where the first parameter ends: at a comma outside of quotation marks, within which a backslash takes
+// the meaning of what follows it.
+func paramEnd(s []byte) int {
+	quoted, escaped := false, false
+	for i, c := range s {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = quoted
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			return i
+		}
+	}
+	return len(s)
 }
 
 // redactURIs overwrites the passwords of the URIs in a line.
@@ -149,10 +159,10 @@ func indexFold(s []byte, text string) int {
 	return -1
 }
 
-// blank overwrites everything but quotes and spaces.
+// blank overwrites everything but spaces, and the quotes and backslashes that say where a text ends.
 func blank(s []byte) {
 	for i, c := range s {
-		if c != '"' && c != ' ' && c != '\t' {
+		if c != '"' && c != '\\' && c != ' ' && c != '\t' {
 			s[i] = 'x'
 		}
 	}

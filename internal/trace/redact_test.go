@@ -12,6 +12,7 @@ func TestRedact(t *testing.T) {
 			`Authorization: Digest username="al,ice", realm="r", nonce="n", uri="sip:x", response="xxxxxxxx", qop=auth, nc=00000001, cnonce="c"`},
 		{"digest to a proxy, in pieces", "proxy-authorization :  digest username=\"a\",\r\n response=\"66\"\r\n\t,x=\"secret\"\r\nX: response=\"66\"",
 			"proxy-authorization :  digest username=\"a\",\r\n response=\"xx\"\r\n\t,x=\"xxxxxx\"\r\nX: response=\"66\""},
+		{"backslashes", `Authorization: Digest username="a\\", response="b\"c", x="\\"`, `Authorization: Digest username="a\\", response="x\"x", x="\\"`},
 		{"basic", "Authorization: Basic QWxh=", "Authorization: Basic xxxxx"},
 		{"bearer, folded", "Authorization: Bearer\r\n abc.def", "Authorization: Bearer\r\n xxxxxxx"},
 		{"challenge", `WWW-Authenticate: Digest realm="r", nonce="n"`, `WWW-Authenticate: Digest realm="r", nonce="n"`},
@@ -44,6 +45,8 @@ func TestRedactWhere(t *testing.T) {
 func FuzzRedact(f *testing.F) {
 	f.Add("Authorization: Digest username=\"a\", response=\"b\"\r\n c=d\r\n\r\na=crypto:1 X inline:abc|2^20")
 	f.Add("INVITE sip:a:b@c SIP/2.0\r\nAuthorization:\r\n\tBasic x\nk=clear:y")
+	f.Add("AuthoriZAtion:\n \\\",")
+	f.Add("Authorization: Digest username=\"a\\\\\", response=\"b\\\"c\", d")
 	f.Add("a=crypto:\xff\xff\xff\xffinline:k") // no UTF-8, which has another length in lower case
 	f.Fuzz(func(t *testing.T, s string) {
 		b := []byte(s)
