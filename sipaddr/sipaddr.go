@@ -67,6 +67,9 @@ func (t Transport) Reliable() bool { return transports[t.known()].reliable }
 // RFC 5923, Section 9.3.
 func (t Transport) Secure() bool { return transports[t.known()].secure }
 
+// OverSCTP reports whether the transport is SCTP, with TLS or without (RFC 4168).
+func (t Transport) OverSCTP() bool { return t == SCTP || t == TLSSCTP }
+
 // DefaultPort returns the port that is meant when none is given: 5060, or 5061 with TLS
 // (RFC 3261, Section 19.1.2 and RFC 5923, Section 8.2). It is 0 for Unknown.
 func (t Transport) DefaultPort() uint16 { return transports[t.known()].port }

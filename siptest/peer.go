@@ -124,7 +124,7 @@ func (p *Peer) Listen(tr sipaddr.Transport, port uint16) netip.AddrPort {
 	if tr.Secure() && p.cfg.Cert == nil && p.cfg.TLS == nil {
 		p.t.Fatalf("siptest: %s has no certificate to listen with", p.cfg.Name)
 	}
-	if overSCTP(tr) {
+	if tr.OverSCTP() {
 		return p.listenSCTP(tr, port)
 	}
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
@@ -164,7 +164,7 @@ func (p *Peer) StopListening(tr sipaddr.Transport) {
 	for _, l := range stop {
 		_ = l.close()
 	}
-	if overSCTP(tr) && !p.usesSCTP() {
+	if tr.OverSCTP() && !p.usesSCTP() {
 		p.closeProvider() // somebody else on the address may want the UDP port
 	}
 }
@@ -274,7 +274,7 @@ func (p *Peer) TryDial(tr sipaddr.Transport, to netip.AddrPort, serverName strin
 
 // connect opens a connection without TLS.
 func (p *Peer) connect(tr sipaddr.Transport, to netip.AddrPort, deadline time.Time) (socket, error) {
-	if overSCTP(tr) {
+	if tr.OverSCTP() {
 		return p.dialSCTP(tr, to, deadline)
 	}
 	dialer := net.Dialer{Deadline: deadline, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.cfg.Addr, 0))}

@@ -11,9 +11,6 @@ import (
 	"github.com/tandem-sip/tandem/sipaddr"
 )
 
-// overSCTP tells whether a transport runs over SCTP.
-func overSCTP(tr sipaddr.Transport) bool { return tr == sipaddr.SCTP || tr == sipaddr.TLSSCTP }
-
 // sctpGrace is how long the far side has to agree to the end of an association.
 const sctpGrace = time.Second
 
@@ -45,12 +42,12 @@ func (p *Peer) usesSCTP() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.listening {
-		if overSCTP(l.transport) {
+		if l.transport.OverSCTP() {
 			return true
 		}
 	}
 	for _, c := range p.conns {
-		if overSCTP(c.transport) && !c.Closed() {
+		if c.transport.OverSCTP() && !c.Closed() {
 			return true
 		}
 	}

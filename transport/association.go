@@ -12,11 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/sctp"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
-
-// overSCTP reports whether t runs over SCTP.
-func overSCTP(t sipaddr.Transport) bool { return t == sipaddr.SCTP || t == sipaddr.TLSSCTP }
 
 // association is the SCTP association of a connection.
 type association struct {

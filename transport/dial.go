@@ -99,7 +99,7 @@ func (x *dialer) open(ctx context.Context) (*stream, error) {
 // connect dials, and with TLS authenticates the server.
 func (x *dialer) connect(ctx context.Context) (*Conn, error) {
 	t, to, open := x.t, x.key.to, x.open
-	if overSCTP(to.Transport) {
+	if to.Transport.OverSCTP() {
 		open = x.openAssociation
 	}
 	begun := time.Now()

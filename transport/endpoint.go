@@ -108,7 +108,7 @@ func (t *Transport) listenerFor(to sipaddr.Resolved) (found listener) {
 		return true
 	}
 	for _, l := range t.listeners {
-		if overSCTP(l.kind) != overSCTP(to.Transport) {
+		if l.kind.OverSCTP() != to.Transport.OverSCTP() {
 			continue
 		}
 		if l.kind == to.Transport && better(3, l.addr) || better(2, l.addr) {
@@ -119,7 +119,7 @@ func (t *Transport) listenerFor(to sipaddr.Resolved) (found listener) {
 		}
 	}
 	for _, s := range t.sockets {
-		if !overSCTP(to.Transport) && better(1, s.ep.listen) {
+		if !to.Transport.OverSCTP() && better(1, s.ep.listen) {
 			found = listener{addr: s.ep.listen}
 		}
 	}

@@ -116,7 +116,7 @@ func (t *Transport) Open() error {
 		switch {
 		case l.Transport == sipaddr.UDP:
 			err = t.listenUDPLocked(i, l)
-		case overSCTP(l.Transport):
+		case l.Transport.OverSCTP():
 			err = t.listenAssociationsLocked(i, l)
 		default:
 			err = t.listenStreamLocked(i, l)
@@ -125,7 +125,7 @@ func (t *Transport) Open() error {
 			t.closeListenersLocked(true)
 			t.closeProviders()
 			t.listeners, t.sockets = nil, nil
-			if !overSCTP(l.Transport) {
+			if !l.Transport.OverSCTP() {
 				err = cause(err)
 			}
 			return &ListenError{Index: i, Listen: l, Err: err}

@@ -96,7 +96,7 @@ func (c *Config) listensAt(u *sip.URI) bool {
 	}
 	transport, _ := sipaddr.ParseTransport(u.Transport())
 	switch {
-	case u.Secure() && (transport == sipaddr.SCTP || transport == sipaddr.TLSSCTP):
+	case u.Secure() && transport.OverSCTP():
 		transport = sipaddr.TLSSCTP
 	case u.Secure():
 		transport = sipaddr.TLS

@@ -58,7 +58,7 @@ func (l *Lab) openPairs(ctx context.Context) error {
 // count counts what stands between the proxies: TCP in the kernel's table of sockets, and associations with whoever
 // speaks SCTP.
 func (l *Lab) count(r *Result) {
-	if !l.opts.overSCTP() {
+	if !l.opts.Transport.OverSCTP() {
 		if n, err := kernelConnections(l.place); err != nil {
 			r.TLSConnectionsUnknown = err.Error()
 		} else {

@@ -67,11 +67,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// overSCTP reports whether the proxies speak SCTP.
-func (o Options) overSCTP() bool {
-	return o.Transport == sipaddr.SCTP || o.Transport == sipaddr.TLSSCTP
-}
-
 // Lab is the figure, built and running. Its methods other than Close may be called at once.
 type Lab struct {
 	opts  Options
@@ -93,7 +88,7 @@ type Lab struct {
 // Start builds the figure. What it says is wrong is for people to read. Close ends what it started.
 func Start(opts Options) (*Lab, error) {
 	// The kernel needs no UDP, and would have the port.
-	found, err := findPlace(opts.overSCTP() && !sctp.KernelSpeaks())
+	found, err := findPlace(opts.Transport.OverSCTP() && !sctp.KernelSpeaks())
 	if err != nil {
 		return nil, err
 	}

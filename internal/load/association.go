@@ -7,13 +7,9 @@ import (
 	"time"
 
 	"github.com/tandem-sip/tandem/sctp"
-	"github.com/tandem-sip/tandem/sipaddr"
 )
 
 // SIP over SCTP (RFC 4168) and TLS over SCTP (RFC 3436): what differs from TCP.
-
-// overSCTP says whether a transport runs over SCTP.
-func overSCTP(t sipaddr.Transport) bool { return t == sipaddr.SCTP || t == sipaddr.TLSSCTP }
 
 // associationGrace is how long the far side has to agree to the end of an association.
 const associationGrace = time.Second

@@ -177,7 +177,7 @@ func (g *Generator) dial(ctx context.Context, number int) (*conn, error) {
 
 // dialPlain opens a connection to the target without TLS.
 func (g *Generator) dialPlain(ctx context.Context) (*conn, error) {
-	if overSCTP(g.cfg.Target.Transport) {
+	if g.cfg.Target.Transport.OverSCTP() {
 		return g.dialAssociation(ctx)
 	}
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(g.bind.Addr(), 0)), Control: dialControl}

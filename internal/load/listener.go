@@ -45,7 +45,7 @@ func (g *Generator) listen(s side, at Endpoint) error {
 
 // openListener opens a listener, and returns its address.
 func (g *Generator) openListener(at Endpoint) (*listener, netip.AddrPort, error) {
-	if overSCTP(at.Transport) {
+	if at.Transport.OverSCTP() {
 		p, err := g.speaks(at.Addr.Addr())
 		if err != nil {
 			return nil, netip.AddrPort{}, err

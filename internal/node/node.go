@@ -24,7 +24,6 @@ import (
 	"github.com/tandem-sip/tandem/proxy"
 	"github.com/tandem-sip/tandem/resolve"
 	"github.com/tandem-sip/tandem/sip"
-	"github.com/tandem-sip/tandem/sipaddr"
 	"github.com/tandem-sip/tandem/transaction"
 	"github.com/tandem-sip/tandem/transport"
 )
@@ -155,7 +154,7 @@ func (n *Node) Open() error {
 	err := n.net.Open()
 	s := n.inForce.Load()
 	var le *transport.ListenError
-	if errors.As(err, &le) && (le.Listen.Transport == sipaddr.SCTP || le.Listen.Transport == sipaddr.TLSSCTP) {
+	if errors.As(err, &le) && le.Listen.Transport.OverSCTP() {
 		return fmt.Errorf("%s:%d: listen[%d]: %s: %w: %s", s.cfg.File, s.cfg.Listen[le.Index].Line, le.Index, le.Listen, le.Err, mendSCTP(s.cfg.SCTP, le.Err))
 	}
 	if errors.As(err, &le) {
